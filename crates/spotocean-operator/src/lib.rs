@@ -1,0 +1,1 @@
+//! Observes, asks the planner, acts: caches, lease, metrics, health.

@@ -1,0 +1,2 @@
+//! Observes, asks the planner, acts: caches, lease, metrics, health.
+fn main() {}

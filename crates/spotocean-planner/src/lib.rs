@@ -1,0 +1,1 @@
+//! Given one Snapshot, the Plan: commands, status, next look.

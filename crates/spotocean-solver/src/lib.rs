@@ -1,0 +1,1 @@
+//! Given pods, nodes and offerings: placements, nodes to buy, and why not.
