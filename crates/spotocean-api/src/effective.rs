@@ -1,0 +1,187 @@
+//! The settings that hold for one pool: the ocean's with the pool's own laid over them.
+//!
+//! Unset inherits, scalars replace, maps merge by key, lists replace whole, user data is appended.
+
+use crate::{
+    disruption::{Disruption, PoolDisruption},
+    kubelet::Kubelet,
+    pool::Pool,
+    spot_ocean::{DeletionPolicy, SpotOceanSpec},
+    strategy::{MaxPrice, MaxShare, PoolMaxShare, PoolStrategy, Strategy},
+    template::{Image, MetadataOptions, PoolImage, PoolMetadataOptions, PoolTemplate, Template},
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The settings that hold for one pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectivePool {
+    /// Launch settings. `user_data` holds the ocean's part; the pool's is in `pool_user_data`.
+    pub template: Template,
+    /// The pool's user data, to be merged after the ocean's by the image family's rules.
+    pub pool_user_data: Option<String>,
+    /// How capacity is chosen.
+    pub strategy: Strategy,
+    /// When nodes are removed.
+    pub disruption: Disruption,
+    /// What removing the pool does to its nodes.
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// Merges `pool` over `ocean`.
+pub fn effective_pool(ocean: &SpotOceanSpec, pool: &Pool) -> EffectivePool {
+    let own = pool.template.as_ref();
+    EffectivePool {
+        template: own.map_or_else(|| ocean.template.clone(), |own| template(&ocean.template, own)),
+        pool_user_data: own.and_then(|own| own.user_data.clone()),
+        strategy: pool
+            .strategy
+            .as_ref()
+            .map_or_else(|| ocean.strategy.clone(), |own| strategy(&ocean.strategy, own)),
+        disruption: pool.disruption.as_ref().map_or_else(
+            || ocean.disruption.clone(),
+            |own| disruption(&ocean.disruption, own),
+        ),
+        deletion_policy: pool.deletion_policy.unwrap_or(ocean.deletion_policy),
+    }
+}
+
+fn template(ocean: &Template, own: &PoolTemplate) -> Template {
+    // A role and an instance profile exclude each other, so naming either replaces both.
+    let (role, instance_profile) = match (&own.role, &own.instance_profile) {
+        (None, None) => (ocean.role.clone(), ocean.instance_profile.clone()),
+        (role, profile) => (role.clone(), profile.clone()),
+    };
+    Template {
+        image: own
+            .image
+            .as_ref()
+            .map_or_else(|| ocean.image.clone(), |own| image(&ocean.image, own)),
+        role,
+        instance_profile,
+        access: own.access.unwrap_or(ocean.access),
+        subnets: own.subnets.clone().unwrap_or_else(|| ocean.subnets.clone()),
+        security_groups: own
+            .security_groups
+            .clone()
+            .unwrap_or_else(|| ocean.security_groups.clone()),
+        block_devices: own
+            .block_devices
+            .clone()
+            .unwrap_or_else(|| ocean.block_devices.clone()),
+        instance_store: own.instance_store.or(ocean.instance_store),
+        metadata: own
+            .metadata
+            .map_or(ocean.metadata, |own| metadata(ocean.metadata, own)),
+        user_data: ocean.user_data.clone(),
+        tags: merged(&ocean.tags, &own.tags),
+        kubelet: own
+            .kubelet
+            .as_ref()
+            .map_or_else(|| ocean.kubelet.clone(), |own| kubelet(&ocean.kubelet, own)),
+        monitoring: own.monitoring.unwrap_or(ocean.monitoring),
+        public_ip: own.public_ip.or(ocean.public_ip),
+        key_pair: own.key_pair.clone().or_else(|| ocean.key_pair.clone()),
+    }
+}
+
+/// Another family makes the ocean's pin and selector meaningless, so they are not inherited across families.
+fn image(ocean: &Image, own: &PoolImage) -> Image {
+    let family = own.family.unwrap_or(ocean.family);
+    let inherited = if family == ocean.family {
+        ocean.clone()
+    } else {
+        Image {
+            family,
+            ..Image::default()
+        }
+    };
+    Image {
+        family,
+        version: own.version.clone().unwrap_or(inherited.version),
+        selector: own.selector.clone().unwrap_or(inherited.selector),
+    }
+}
+
+fn metadata(ocean: MetadataOptions, own: PoolMetadataOptions) -> MetadataOptions {
+    MetadataOptions {
+        http_tokens: own.http_tokens.unwrap_or(ocean.http_tokens),
+        http_put_response_hop_limit: own
+            .http_put_response_hop_limit
+            .unwrap_or(ocean.http_put_response_hop_limit),
+        http_endpoint: own.http_endpoint.unwrap_or(ocean.http_endpoint),
+        http_protocol_ipv6: own.http_protocol_ipv6.unwrap_or(ocean.http_protocol_ipv6),
+    }
+}
+
+fn kubelet(ocean: &Kubelet, own: &Kubelet) -> Kubelet {
+    Kubelet {
+        max_pods: own.max_pods.or(ocean.max_pods),
+        pods_per_core: own.pods_per_core.or(ocean.pods_per_core),
+        kube_reserved: merged(&ocean.kube_reserved, &own.kube_reserved),
+        system_reserved: merged(&ocean.system_reserved, &own.system_reserved),
+        eviction_hard: merged(&ocean.eviction_hard, &own.eviction_hard),
+        eviction_soft: merged(&ocean.eviction_soft, &own.eviction_soft),
+        eviction_soft_grace_period: merged(
+            &ocean.eviction_soft_grace_period,
+            &own.eviction_soft_grace_period,
+        ),
+        image_gc_high_threshold_percent: own
+            .image_gc_high_threshold_percent
+            .or(ocean.image_gc_high_threshold_percent),
+        image_gc_low_threshold_percent: own
+            .image_gc_low_threshold_percent
+            .or(ocean.image_gc_low_threshold_percent),
+        cpu_cfs_quota: own.cpu_cfs_quota.or(ocean.cpu_cfs_quota),
+        cluster_dns: own.cluster_dns.clone().or_else(|| ocean.cluster_dns.clone()),
+    }
+}
+
+fn strategy(ocean: &Strategy, own: &PoolStrategy) -> Strategy {
+    Strategy {
+        fallback_to_on_demand: own.fallback_to_on_demand.unwrap_or(ocean.fallback_to_on_demand),
+        max_share: own
+            .max_share
+            .map_or(ocean.max_share, |own| max_share(ocean.max_share, own)),
+        minimum_flexibility: own.minimum_flexibility.unwrap_or(ocean.minimum_flexibility),
+        max_price: max_price(ocean.max_price, own.max_price),
+    }
+}
+
+fn max_share(ocean: MaxShare, own: PoolMaxShare) -> MaxShare {
+    MaxShare {
+        market: own.market.unwrap_or(ocean.market),
+        instance_type: own.instance_type.unwrap_or(ocean.instance_type),
+        zone: own.zone.unwrap_or(ocean.zone),
+    }
+}
+
+fn max_price(ocean: Option<MaxPrice>, own: Option<MaxPrice>) -> Option<MaxPrice> {
+    let Some(own) = own else { return ocean };
+    let ocean = ocean.unwrap_or_default();
+    Some(MaxPrice {
+        per_vcpu_hour: own.per_vcpu_hour.or(ocean.per_vcpu_hour),
+        on_demand_percentage: own.on_demand_percentage.or(ocean.on_demand_percentage),
+    })
+}
+
+fn disruption(ocean: &Disruption, own: &PoolDisruption) -> Disruption {
+    Disruption {
+        consolidate: own.consolidate.unwrap_or(ocean.consolidate),
+        consolidate_after: own.consolidate_after.unwrap_or(ocean.consolidate_after),
+        drain_timeout: own.drain_timeout.unwrap_or(ocean.drain_timeout),
+        registration_timeout: own.registration_timeout.unwrap_or(ocean.registration_timeout),
+    }
+}
+
+fn merged<Value: Clone>(
+    under: &BTreeMap<String, Value>,
+    over: &BTreeMap<String, Value>,
+) -> BTreeMap<String, Value> {
+    under
+        .iter()
+        .chain(over)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}

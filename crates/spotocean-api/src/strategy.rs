@@ -1,0 +1,146 @@
+//! How capacity is chosen: spot or on-demand, and how far it is spread over markets.
+
+use crate::price::PriceUsd;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// How capacity is chosen. Pools inherit it and may override each field.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Strategy {
+    /// Buy on-demand when no spot market that fits has capacity. Default true.
+    #[serde(default = "default_fallback_to_on_demand")]
+    pub fallback_to_on_demand: bool,
+
+    /// Largest shares of a pool's spot vCPUs that one place may hold.
+    #[serde(default)]
+    pub max_share: MaxShare,
+
+    /// Spot markets (instance type in a zone) that one launch should offer EC2, where the constraints
+    /// allow. Default 15.
+    #[serde(default = "default_minimum_flexibility")]
+    #[schemars(range(min = 1, max = 60))]
+    pub minimum_flexibility: u32,
+
+    /// Price ceilings. Unset: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_price: Option<MaxPrice>,
+}
+
+const fn default_fallback_to_on_demand() -> bool {
+    true
+}
+
+const fn default_minimum_flexibility() -> u32 {
+    15
+}
+
+impl Default for Strategy {
+    fn default() -> Self {
+        Self {
+            fallback_to_on_demand: default_fallback_to_on_demand(),
+            max_share: MaxShare::default(),
+            minimum_flexibility: default_minimum_flexibility(),
+            max_price: None,
+        }
+    }
+}
+
+/// Largest shares, in percent of a pool's spot vCPUs. Never less than one node; relaxed to an even split where
+/// fewer markets exist (condition DiversificationReduced); never the reason for a pod to stay pending.
+#[derive(KubeSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MaxShare {
+    /// One market: an instance type in one zone. Percent, default 15.
+    #[serde(default = "default_market_share")]
+    #[schemars(range(min = 1, max = 100))]
+    pub market: u32,
+
+    /// One instance type over all zones. Percent, default 35.
+    #[serde(default = "default_type_share", rename = "type")]
+    #[schemars(range(min = 1, max = 100))]
+    pub instance_type: u32,
+
+    /// One zone. Percent, default 60.
+    #[serde(default = "default_zone_share")]
+    #[schemars(range(min = 1, max = 100))]
+    pub zone: u32,
+}
+
+const fn default_market_share() -> u32 {
+    15
+}
+
+const fn default_type_share() -> u32 {
+    35
+}
+
+const fn default_zone_share() -> u32 {
+    60
+}
+
+impl Default for MaxShare {
+    fn default() -> Self {
+        Self {
+            market: default_market_share(),
+            instance_type: default_type_share(),
+            zone: default_zone_share(),
+        }
+    }
+}
+
+/// Price ceilings; an offering must be within all that are set.
+#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MaxPrice {
+    /// Most to pay per vCPU and hour, US dollars, such as "0.03". Spot and on-demand.
+    #[serde(default, rename = "perVCPUHour", skip_serializing_if = "Option::is_none")]
+    pub per_vcpu_hour: Option<PriceUsd>,
+
+    /// Most to pay for spot, percent of the same type's on-demand price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub on_demand_percentage: Option<u32>,
+}
+
+/// A pool's own strategy: what is unset is inherited.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolStrategy {
+    /// Buy on-demand when no spot market that fits has capacity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_to_on_demand: Option<bool>,
+
+    /// Largest shares of the pool's spot vCPUs that one place may hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_share: Option<PoolMaxShare>,
+
+    /// Spot markets that one launch should offer EC2, where the constraints allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 60))]
+    pub minimum_flexibility: Option<u32>,
+
+    /// Price ceilings; each that is set replaces the ocean's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_price: Option<MaxPrice>,
+}
+
+/// A pool's own largest shares: what is unset is inherited.
+#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolMaxShare {
+    /// One market: an instance type in one zone. Percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub market: Option<u32>,
+
+    /// One instance type over all zones. Percent.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub instance_type: Option<u32>,
+
+    /// One zone. Percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub zone: Option<u32>,
+}
