@@ -1,1 +1,17 @@
-//! Given one Snapshot, the Plan: commands, status, next look.
+//! Given one [`Snapshot`](snapshot::Snapshot), the
+//! [`Plan`](plan::Plan): commands, status, next look.
+//!
+//! `plan` is pure, total, silent and deterministic. [`guard`] re-checks every
+//! command with its own code before the shell may act on it. Nothing here
+//! knows a clock, a client, a file, a logger or a random source.
+
+pub mod bootstrap;
+pub mod command;
+pub mod guard;
+pub mod lifecycle;
+pub mod plan;
+pub mod provisioning;
+pub mod report;
+pub mod snapshot;
+pub mod translate;
+pub mod world;

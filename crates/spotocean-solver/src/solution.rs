@@ -1,0 +1,130 @@
+//! The answer: where each pod goes, what to buy, and per pool why not.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use spotocean_core::capacity_type::CapacityType;
+use spotocean_core::id::{ObjectKey, PoolKey};
+use spotocean_core::money::PricePerHour;
+use spotocean_core::offering::Market;
+use spotocean_core::resources::Resources;
+
+use crate::problem::NodeRef;
+
+/// What the solver decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Solution {
+    /// Pods that fit nodes already there or on their way.
+    pub existing: BTreeMap<NodeRef, Vec<ObjectKey>>,
+    /// Nodes to buy, in a stable order.
+    pub new_nodes: Vec<NewNode>,
+    /// Pods left over, with a reason per pool.
+    pub unplaced: Vec<Unplaced>,
+}
+
+impl Solution {
+    /// What the new nodes cost per hour at the price planned.
+    #[must_use]
+    pub fn cost(&self) -> PricePerHour {
+        self.new_nodes.iter().map(|node| node.price).sum()
+    }
+}
+
+/// One node to buy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewNode {
+    /// The pool that buys it.
+    pub pool: PoolKey,
+    /// How it is paid for.
+    pub capacity_type: CapacityType,
+    /// Any of these serves all its pods; best first. At least one.
+    pub candidates: Vec<Market>,
+    /// The price of the first candidate, which the plan counts with.
+    pub price: PricePerHour,
+    /// What its pods and daemons ask for in all.
+    pub requests: Resources,
+    /// The pods it is for.
+    pub pods: Vec<ObjectKey>,
+}
+
+/// A pod that nothing serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unplaced {
+    /// The pod.
+    pub pod: ObjectKey,
+    /// One per pool that was asked; with no pools at all, empty.
+    pub reasons: Vec<PoolReason>,
+}
+
+/// Why one pool does not serve one pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PoolReason {
+    /// The pool.
+    pub pool: PoolKey,
+    /// The binding constraint.
+    pub reason: Reason,
+    /// One sentence: found, needed, what to change.
+    pub message: Arc<str>,
+}
+
+/// The constraint that left a pod without an offer; the variant's name is the metric label and event reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Reason {
+    /// The pod uses something that is not modelled.
+    NotModelled,
+    /// The pool's ocean does not serve this pod (`spec.pods`).
+    NotServed,
+    /// The pool buys nothing now (suspended, network or image unresolved, cooling down, asleep).
+    PoolClosed,
+    /// A taint of the pool is not tolerated.
+    TaintNotTolerated,
+    /// A node selector or affinity term names a label that the pool does not offer.
+    LabelNotOffered,
+    /// A volume is in a zone the pool has no subnet in, or its claim is not usable.
+    VolumeNotReachable,
+    /// No type is large enough with its daemons on it.
+    NoInstanceTypeFits,
+    /// A topology spread cannot be kept.
+    TopologySpread,
+    /// Pod affinity cannot be kept.
+    PodAffinity,
+    /// Pod anti-affinity (its own or another pod's) cannot be kept.
+    PodAntiAffinity,
+    /// A limit of the pool or ocean is reached.
+    LimitReached,
+    /// Fewer distinct values than `minValues` asks for are left.
+    MinValues,
+    /// Everything that would fit is cooling down or has no price.
+    NoOffering,
+}
+
+impl Reason {
+    /// The variant's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotModelled => "NotModelled",
+            Self::NotServed => "NotServed",
+            Self::PoolClosed => "PoolClosed",
+            Self::TaintNotTolerated => "TaintNotTolerated",
+            Self::LabelNotOffered => "LabelNotOffered",
+            Self::VolumeNotReachable => "VolumeNotReachable",
+            Self::NoInstanceTypeFits => "NoInstanceTypeFits",
+            Self::TopologySpread => "TopologySpread",
+            Self::PodAffinity => "PodAffinity",
+            Self::PodAntiAffinity => "PodAntiAffinity",
+            Self::LimitReached => "LimitReached",
+            Self::MinValues => "MinValues",
+            Self::NoOffering => "NoOffering",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
