@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 /// The EKS cluster that new instances join. All oceans of a cluster name the same one.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("self.name == oldSelf.name", "cluster.name is immutable, because an ocean cannot move to another cluster: delete this one and apply it under another name"),
+    validation = ("has(self.endpoint) == has(self.certificateAuthority)", "cluster.endpoint and cluster.certificateAuthority go together: give both for a self-managed cluster, or neither to have them read from EKS"),
+    validation = ("!has(self.endpoint) || has(self.serviceCIDR)", "cluster.endpoint without cluster.serviceCIDR: nodes of a self-managed cluster need the address range of Services too, so add serviceCIDR")
+)]
 pub struct Cluster {
     /// Name of the EKS cluster, or any name for a self-managed one. Immutable.
     #[schemars(length(min = 1, max = 100), regex(pattern = r"^[0-9A-Za-z][A-Za-z0-9\-_]*$"))]

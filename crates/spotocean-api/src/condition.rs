@@ -8,9 +8,42 @@ use k8s_openapi::{
 };
 use std::fmt;
 
-/// What a condition is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ConditionType {
+/// Declares a closed set of words once: the variant, its meaning, and its word, which is the variant's name.
+macro_rules! words {
+    ($(#[doc = $about:literal])+ $name:ident, $(#[doc = $about_all:literal])+ $all:ident:
+     $($(#[doc = $meaning:literal])+ $variant:ident,)+) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[doc = $meaning])+ $variant,)+ }
+
+        $(#[doc = $about_all])+
+        pub const $all: &[$name] = &[$($name::$variant,)+];
+
+        impl $name {
+            /// The word as it is written in status.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant),)+ }
+            }
+
+            /// Its meaning in a sentence, for the reference page.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($meaning,)+).trim_ascii(),)+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// What a condition is about.
+    ConditionType,
+    /// All condition types, in the order in which they are written.
+    CONDITION_TYPES:
     /// Summary of all others: the ocean does its job.
     Ready,
     /// Work is under way. Abnormal when true, in kstatus's sense.
@@ -35,46 +68,6 @@ pub enum ConditionType {
     OtherAutoscalerActive,
 }
 
-/// All condition types, in the order in which they are written.
-pub const CONDITION_TYPES: [ConditionType; 11] = [
-    ConditionType::Ready,
-    ConditionType::Reconciling,
-    ConditionType::Stalled,
-    ConditionType::CloudAccess,
-    ConditionType::ImagesResolved,
-    ConditionType::NetworkResolved,
-    ConditionType::CapacityAvailable,
-    ConditionType::WithinLimits,
-    ConditionType::PricesFresh,
-    ConditionType::DiversificationReduced,
-    ConditionType::OtherAutoscalerActive,
-];
-
-impl ConditionType {
-    /// The word in `status.conditions[].type`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-            Self::CloudAccess => "CloudAccess",
-            Self::ImagesResolved => "ImagesResolved",
-            Self::NetworkResolved => "NetworkResolved",
-            Self::CapacityAvailable => "CapacityAvailable",
-            Self::WithinLimits => "WithinLimits",
-            Self::PricesFresh => "PricesFresh",
-            Self::DiversificationReduced => "DiversificationReduced",
-            Self::OtherAutoscalerActive => "OtherAutoscalerActive",
-        }
-    }
-}
-
-impl fmt::Display for ConditionType {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
 /// Truth value of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConditionStatus {
@@ -97,31 +90,11 @@ impl ConditionStatus {
     }
 }
 
-/// Declares [`Reason`] once: the variant, its meaning, and its word, which is the variant's name.
-macro_rules! reasons {
-    ($($(#[doc = $meaning:literal])+ $variant:ident,)+) => {
-        /// Why a condition has its status. The word in `reason` is the variant's name.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason { $($(#[doc = $meaning])+ $variant,)+ }
-
-        /// Every reason, in order of declaration.
-        pub const REASONS: &[Reason] = &[$(Reason::$variant,)+];
-
-        impl Reason {
-            /// The word in `status.conditions[].reason`.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => stringify!($variant),)+ }
-            }
-
-            /// One sentence of meaning, for the reference page.
-            pub const fn meaning(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($meaning,)+),)+ }
-            }
-        }
-    };
-}
-
-reasons! {
+words! {
+    /// Why a condition has its status. The word in `reason` is the variant's name.
+    Reason,
+    /// Every reason, in order of declaration.
+    REASONS:
     /// Nothing is wrong.
     Healthy,
     /// Nothing is left to do.
@@ -230,12 +203,6 @@ reasons! {
     DrainBlocked,
     /// The drain goes on.
     Draining,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
 }
 
 /// What one pass found out about one condition.

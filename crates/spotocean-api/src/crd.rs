@@ -39,6 +39,7 @@ fn normalize(schema: &mut Value) {
     schema.remove("title");
     remove_unknown_format(schema);
     shorten_default(schema);
+    join_lines(schema);
     for (keyword, children) in schema.iter_mut() {
         match keyword.as_str() {
             "properties" => children
@@ -70,5 +71,16 @@ fn shorten_default(schema: &mut Map<String, Value>) {
     }
     if schema.get("default").is_some_and(Value::is_null) {
         schema.remove("default");
+    }
+}
+
+/// Doc comments are wrapped for their source file; `kubectl explain` wraps for its terminal.
+fn join_lines(schema: &mut Map<String, Value>) {
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        *description = description
+            .split("\n\n")
+            .map(|paragraph| paragraph.replace('\n', " "))
+            .collect::<Vec<_>>()
+            .join("\n\n");
     }
 }

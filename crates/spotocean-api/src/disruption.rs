@@ -1,6 +1,7 @@
 //! When nodes are removed, and how long a removal or a start may take.
 
 use crate::duration::Duration;
+use crate::validation;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,11 @@ pub enum Consolidate {
 /// When nodes are removed. Pools inherit it and may override each field.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = validation::within("consolidateAfter", "0s", "24h"),
+    validation = validation::within("drainTimeout", "10s", "24h"),
+    validation = validation::within("registrationTimeout", "10s", "2h")
+)]
 pub struct Disruption {
     /// Which nodes consolidation may remove: WhenEmpty or Never. Default WhenEmpty.
     #[serde(default)]
@@ -63,6 +69,11 @@ impl Default for Disruption {
 /// A pool's own disruption settings: what is unset is inherited.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = validation::within("consolidateAfter", "0s", "24h"),
+    validation = validation::within("drainTimeout", "10s", "24h"),
+    validation = validation::within("registrationTimeout", "10s", "2h")
+)]
 pub struct PoolDisruption {
     /// Which nodes consolidation may remove: WhenEmpty or Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]

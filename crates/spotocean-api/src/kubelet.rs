@@ -1,5 +1,6 @@
 //! Settings of the kubelet on new nodes.
 
+use crate::validation;
 use crate::{duration::Duration, quantity::Quantity, schema};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,14 @@ use std::collections::BTreeMap;
 /// replaces the ocean's, and maps merge by key.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = validation::eviction_signals(),
+    validation = validation::reserved_resources(),
+    validation = ("(has(self.evictionSoft) ? self.evictionSoft.all(k, has(self.evictionSoftGracePeriod) && k in self.evictionSoftGracePeriod) : true)", "each signal in evictionSoft needs a grace period: add it to evictionSoftGracePeriod, such as memory.available: 2m"),
+    validation = ("(has(self.evictionSoftGracePeriod) ? self.evictionSoftGracePeriod.all(k, has(self.evictionSoft) && k in self.evictionSoft) : true)", "evictionSoftGracePeriod has a signal without a threshold: add it to evictionSoft, or remove the grace period"),
+    validation = ("!has(self.imageGCHighThresholdPercent) || !has(self.imageGCLowThresholdPercent) || self.imageGCHighThresholdPercent > self.imageGCLowThresholdPercent", "imageGCHighThresholdPercent is not above imageGCLowThresholdPercent: raise the high one, or lower the low one"),
+    validation = ("!has(self.clusterDNS) || self.clusterDNS.all(a, a.matches('^[0-9a-fA-F.:]{2,45}$'))", "clusterDNS holds IP addresses: write addresses such as 10.100.0.10, not names")
+)]
 pub struct Kubelet {
     /// Most pods on a node. Unset: by the CNI in use and the instance type.
     #[serde(default, skip_serializing_if = "Option::is_none")]

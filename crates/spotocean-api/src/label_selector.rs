@@ -22,6 +22,10 @@ pub enum SelectorOperator {
 /// One expression of a label selector.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("!(self.operator in ['In', 'NotIn']) || (has(self.values) && self.values.size() > 0)", "In and NotIn need values: add at least one, or use Exists or DoesNotExist"),
+    validation = ("!(self.operator in ['Exists', 'DoesNotExist']) || !has(self.values) || self.values.size() == 0", "Exists and DoesNotExist take no values: remove them, or use In or NotIn")
+)]
 pub struct SelectorExpression {
     /// Label key.
     #[schemars(length(min = 1, max = 128))]

@@ -4,7 +4,10 @@
 //! CRDs and the reference pages are generated, with the rules (schema and CEL) that refuse a wrong manifest.
 //! Nothing here talks to a cluster or to AWS, and nothing here decides what to buy.
 
-#![allow(unreachable_pub, reason = "the KubeSchema derive repeats each public struct inside a function")]
+#![allow(
+    unreachable_pub,
+    reason = "the KubeSchema derive repeats each public struct inside a function"
+)]
 
 pub mod annotation;
 pub mod capacity_type;
@@ -29,6 +32,7 @@ pub mod spot_ocean;
 pub mod strategy;
 pub mod taint;
 pub mod template;
+mod validation;
 
 /// API group of every kind.
 pub const GROUP: &str = "spotocean.dev";

@@ -22,14 +22,20 @@ use std::collections::BTreeMap;
     printcolumn(name = "Ocean", type_ = "string", json_path = ".spec.oceanName"),
     printcolumn(name = "Pool", type_ = "string", json_path = ".spec.poolName"),
     printcolumn(name = "Capacity", type_ = "string", json_path = ".spec.request.capacityType"),
-    printcolumn(name = "Wanted", type_ = "integer", json_path = ".spec.request.targetCapacity"),
+    printcolumn(
+        name = "Wanted",
+        type_ = "integer",
+        json_path = ".spec.request.targetCapacity"
+    ),
     printcolumn(name = "Attempt", type_ = "integer", json_path = ".spec.attempt"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Fleet", type_ = "string", priority = 1, json_path = ".status.fleetID"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = ("self.spec == oldSelf.spec", "spec is immutable: it is the request that EC2 may already have seen, so a changed one is a new OceanLaunch")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("self == oldSelf", "spec is immutable: it is the request that EC2 may already have seen, so a changed one is a new OceanLaunch")
+)]
 pub struct OceanLaunchSpec {
     /// Name of the ocean.
     #[schemars(length(min = 1, max = 253))]

@@ -34,11 +34,23 @@ pub const FOR_PODS_MAX: usize = 50;
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Ocean", type_ = "string", priority = 1, json_path = ".spec.oceanName"),
-    printcolumn(name = "Instance", type_ = "string", priority = 1, json_path = ".status.instanceID"),
-    printcolumn(name = "Launch", type_ = "string", priority = 1, json_path = ".spec.launchName"),
-    validation = ("self.spec == oldSelf.spec", "spec is immutable: delete this OceanNode to replace its node, and change the SpotOcean to change what replaces it")
+    printcolumn(
+        name = "Instance",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.instanceID"
+    ),
+    printcolumn(
+        name = "Launch",
+        type_ = "string",
+        priority = 1,
+        json_path = ".spec.launchName"
+    )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("self == oldSelf", "spec is immutable: delete this OceanNode to replace its node, and change the SpotOcean to change what replaces it")
+)]
 pub struct OceanNodeSpec {
     /// Name of the ocean.
     #[schemars(length(min = 1, max = 253))]
@@ -65,7 +77,7 @@ pub struct OceanNodeSpec {
 
     /// Conditions that the instance must meet: the pool's and those of the pods it is for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
+    #[schemars(schema_with = "schema::node_requirements")]
     pub requirements: Vec<Requirement>,
 
     /// Resources that the pods it is for request together.

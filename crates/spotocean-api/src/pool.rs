@@ -1,5 +1,6 @@
 //! A pool: a set of instance types and zones from which nodes of one kind are bought.
 
+use crate::validation;
 use crate::{
     disruption::PoolDisruption, quantity::Quantity, requirement::Requirement, schema,
     spot_ocean::DeletionPolicy, strategy::PoolStrategy, taint::Taint, template::PoolTemplate,
@@ -13,6 +14,16 @@ use std::collections::BTreeMap;
 /// bare metal or accelerated.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = validation::limit_names(),
+    validation = validation::limit_nodes(),
+    validation = validation::limit_hourly_cost(),
+    validation = validation::limit_memory_unit(),
+    validation = validation::node_labels(),
+    validation = validation::peer_labels(),
+    validation = validation::node_taints(),
+    validation = validation::unique_taints()
+)]
 pub struct Pool {
     /// Name of the pool, unique in its ocean: lower-case letters, digits and dashes.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]

@@ -1,6 +1,6 @@
 //! What a pool asks of instance types, by node label.
 
-use crate::schema;
+use crate::{schema, validation};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,18 @@ pub enum RequirementOperator {
 /// One condition on a node label.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = validation::requirement_key(),
+    validation = validation::comparable_key(),
+    validation = validation::closed_values("spotocean.dev/capacity-type", "['spot', 'on-demand']", "spotocean.dev/capacity-type is spot or on-demand: correct the value"),
+    validation = validation::closed_values("kubernetes.io/arch", "['amd64', 'arm64']", "kubernetes.io/arch is amd64 or arm64: correct the value"),
+    validation = validation::closed_values("kubernetes.io/os", "['linux']", "kubernetes.io/os is linux, the only system that is supported: remove the others"),
+    validation = ("!(self.operator in ['In', 'NotIn']) || (has(self.values) && self.values.size() > 0)", "In and NotIn need values: add at least one, or use Exists or DoesNotExist"),
+    validation = ("!(self.operator in ['Exists', 'DoesNotExist']) || !has(self.values) || self.values.size() == 0", "Exists and DoesNotExist take no values: remove them, or use In or NotIn"),
+    validation = ("!(self.operator in ['Gt', 'Lt', 'Gte', 'Lte']) || (has(self.values) && self.values.size() == 1 && self.values[0].matches('^[0-9]{1,9}$'))", "Gt, Lt, Gte and Lte need exactly one value, a whole number such as 4"),
+    validation = ("!has(self.minValues) || self.operator in ['In', 'Exists']", "minValues works with In and Exists only: change the operator, or remove minValues"),
+    validation = ("!has(self.minValues) || self.operator != 'In' || !has(self.values) || self.minValues <= self.values.size()", "minValues is above the number of values: add values, or lower minValues")
+)]
 pub struct Requirement {
     /// Label key, such as spotocean.dev/instance-category, topology.kubernetes.io/zone or kubernetes.io/arch.
     #[schemars(length(min = 1, max = 128))]

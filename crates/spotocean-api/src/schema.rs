@@ -101,3 +101,22 @@ pub(crate) fn launch_tag_map(_: &mut SchemaGenerator) -> Schema {
         "additionalProperties": {"type": "string", "maxLength": 256},
     })
 }
+
+/// Requirements as the operator writes them on OceanNodes: those of pods are among them, so any label key may
+/// occur, and an instance type list can be as long as the catalogue.
+pub(crate) fn node_requirements(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 200,
+        "items": {
+            "type": "object",
+            "required": ["key", "operator"],
+            "properties": {
+                "key": {"type": "string", "maxLength": 317},
+                "operator": {"type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Gte", "Lte"]},
+                "values": {"type": "array", "maxItems": 2000, "items": {"type": "string", "maxLength": 63}},
+                "minValues": {"type": "integer", "minimum": 1},
+            },
+        },
+    })
+}

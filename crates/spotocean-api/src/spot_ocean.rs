@@ -1,5 +1,6 @@
 //! SpotOcean: what the user declares. The operator never writes its `spec`.
 
+use crate::validation;
 use crate::{
     cluster::Cluster, disruption::Disruption, label_selector::LabelSelector, ocean_status::SpotOceanStatus,
     pool::Pool, quantity::Quantity, schema, strategy::Strategy, template::Template,
@@ -26,6 +27,7 @@ pub const LIMIT_HOURLY_COST: &str = "hourlyCost";
     category = "spotocean",
     status = "SpotOceanStatus",
     derive = "PartialEq",
+    validation = ("self.metadata.name.size() <= 40", "the name of an ocean is part of labels and of AWS names: shorten it to 40 characters"),
     doc = "SpotOcean declares pools of compute that the operator buys from EC2, on spot capacity where it can.",
     printcolumn(
         name = "Ready",
@@ -69,6 +71,18 @@ pub const LIMIT_HOURLY_COST: &str = "hourlyCost";
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = validation::limit_names(),
+    validation = validation::limit_nodes(),
+    validation = validation::limit_hourly_cost(),
+    validation = validation::limit_memory_unit(),
+    validation = validation::some_pool_for_plain_pods(),
+    validation = validation::pool_custom_image(),
+    validation = validation::pool_max_share_order(),
+    validation = validation::pool_user_data_form(),
+    validation = validation::pool_metadata_endpoint(),
+    validation = ("!has(self.compatibilityLabels) || self.compatibilityLabels.all(a, self.compatibilityLabels.exists_one(b, b == a))", "compatibilityLabels lists a peer twice: remove one")
+)]
 pub struct SpotOceanSpec {
     /// The cluster that new instances join.
     pub cluster: Cluster,

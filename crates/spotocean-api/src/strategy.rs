@@ -1,6 +1,7 @@
 //! How capacity is chosen: spot or on-demand, and how far it is spread over markets.
 
 use crate::price::PriceUsd;
+use crate::validation;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,9 @@ impl Default for Strategy {
 /// fewer markets exist (condition DiversificationReduced); never the reason for a pod to stay pending.
 #[derive(KubeSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = validation::max_share_order()
+)]
 pub struct MaxShare {
     /// One market: an instance type in one zone. Percent, default 15.
     #[serde(default = "default_market_share")]
@@ -92,6 +96,10 @@ impl Default for MaxShare {
 /// Price ceilings; an offering must be within all that are set.
 #[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("has(self.perVCPUHour) || has(self.onDemandPercentage)", "maxPrice has no ceiling in it: give perVCPUHour or onDemandPercentage, or remove maxPrice"),
+    validation = ("!has(self.perVCPUHour) || self.perVCPUHour.matches('[1-9]')", "maxPrice.perVCPUHour is 0, and nothing is for free: give what you would pay, such as '0.03'")
+)]
 pub struct MaxPrice {
     /// Most to pay per vCPU and hour, US dollars, such as "0.03". Spot and on-demand.
     #[serde(default, rename = "perVCPUHour", skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,6 @@
 //! What an instance is made of: image, identity, network, disks, metadata, user data.
 
+use crate::validation;
 use crate::{kubelet::Kubelet, quantity::Quantity, schema};
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -9,6 +10,19 @@ use std::collections::BTreeMap;
 /// Launch settings that every pool inherits and may override field by field.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("has(self.role) || has(self.instanceProfile)", "template has no node identity: give role (the operator makes the instance profile) or instanceProfile"),
+    validation = ("!has(self.role) || !has(self.instanceProfile)", "template has both role and instanceProfile: keep role to let the operator make the instance profile, or instanceProfile to use yours"),
+    validation = ("!has(self.userData) || self.image.family != 'Bottlerocket' || !(self.userData.startsWith('#!') || self.userData.startsWith('MIME-Version'))", "userData is a script or a MIME document, and Bottlerocket reads TOML settings: write it as [settings…], or choose image.family AL2023"),
+    validation = ("!has(self.userData) || self.image.family != 'AL2023' || !self.userData.startsWith('[settings')", "userData is TOML, and AL2023 reads a NodeConfig, a shell script or a MIME document: rewrite it, or choose image.family Bottlerocket"),
+    validation = ("self.metadata.httpEndpoint == 'enabled' || self.image.family == 'Custom'", "AL2023 and Bottlerocket need the metadata service to join: set metadata.httpEndpoint to enabled, or use a Custom image"),
+    validation = validation::subnet_ids(),
+    validation = validation::security_group_ids(),
+    validation = validation::unique_devices(),
+    validation = validation::one_root_volume(),
+    validation = validation::reserved_tags(),
+    validation = validation::tag_key_length()
+)]
 pub struct Template {
     /// Machine image: what nodes boot.
     #[serde(default)]
@@ -84,6 +98,15 @@ pub struct Template {
 /// user data is appended.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("!has(self.role) || !has(self.instanceProfile)", "the pool has both role and instanceProfile: keep one, it replaces what the ocean has"),
+    validation = validation::subnet_ids(),
+    validation = validation::security_group_ids(),
+    validation = validation::unique_devices(),
+    validation = validation::one_root_volume(),
+    validation = validation::reserved_tags(),
+    validation = validation::tag_key_length()
+)]
 pub struct PoolTemplate {
     /// Machine image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,6 +194,13 @@ pub enum ImageFamily {
 /// Machine image of nodes.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("!has(self.family) || self.family != 'Custom' || (has(self.selector) && self.selector.size() > 0)", "image.family Custom needs image.selector: say which images (id, tags, name or ssmParameter)"),
+    validation = ("!has(self.version) || self.version == 'latest' || !has(self.selector) || self.selector.size() == 0", "image.version pins a public release, and image.selector names images of yours: remove one of them"),
+    validation = ("!has(self.version) || self.version == 'latest' || !has(self.family) || self.family != 'Custom'", "image.version is for AL2023 and Bottlerocket: choose Custom images by image.selector alone"),
+    validation = ("!has(self.family) || !has(self.version) || self.family != 'AL2023' || self.version == 'latest' || self.version.matches('^v[0-9]{8}$')", "image.version of AL2023 is latest or a release such as v20260915"),
+    validation = ("!has(self.family) || !has(self.version) || self.family != 'Bottlerocket' || self.version == 'latest' || self.version.matches('^v?[0-9]+[.][0-9]+[.][0-9]+$')", "image.version of Bottlerocket is latest or a release such as 1.46.0")
+)]
 pub struct Image {
     /// AL2023, Bottlerocket or Custom. Default AL2023.
     #[serde(default)]
@@ -208,6 +238,12 @@ impl Default for Image {
 /// A pool's own image: what is unset is inherited.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("!has(self.family) || self.family != 'Custom' || !has(self.version) || self.version == 'latest'", "image.version is for AL2023 and Bottlerocket: choose Custom images by image.selector alone"),
+    validation = ("!has(self.version) || self.version == 'latest' || !has(self.selector) || self.selector.size() == 0", "image.version pins a public release, and image.selector names images of yours: remove one of them"),
+    validation = ("!has(self.family) || !has(self.version) || self.family != 'AL2023' || self.version == 'latest' || self.version.matches('^v[0-9]{8}$')", "image.version of AL2023 is latest or a release such as v20260915"),
+    validation = ("!has(self.family) || !has(self.version) || self.family != 'Bottlerocket' || self.version == 'latest' || self.version.matches('^v?[0-9]+[.][0-9]+[.][0-9]+$')", "image.version of Bottlerocket is latest or a release such as 1.46.0")
+)]
 pub struct PoolImage {
     /// AL2023, Bottlerocket or Custom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -227,6 +263,11 @@ pub struct PoolImage {
 /// Selects images; all that is set in one term must hold.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("has(self.id) || has(self.tags) || has(self.name) || has(self.ssmParameter)", "an image selector term selects nothing in particular: give id, ssmParameter, name or tags"),
+    validation = ("!has(self.id) || !(has(self.tags) || has(self.name) || has(self.owner) || has(self.ssmParameter))", "an image id says it all: remove tags, name, owner and ssmParameter from its term, or use two terms"),
+    validation = ("!has(self.ssmParameter) || !(has(self.tags) || has(self.name) || has(self.owner))", "an ssmParameter says it all: remove tags, name and owner from its term, or use two terms")
+)]
 pub struct ImageTerm {
     /// Image id. Alone in its term.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,6 +301,10 @@ pub struct ImageTerm {
 /// Selects subnets or security groups, by tags or by id.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("has(self.tags) || has(self.id)", "a selector term selects nothing: give tags or id"),
+    validation = ("!has(self.tags) || !has(self.id)", "a selector term has both tags and id: use two terms, one of them is enough to be selected")
+)]
 pub struct SelectorTerm {
     /// Tags, all of which must be present; "*" as value: any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -308,6 +353,9 @@ pub enum Monitoring {
 /// One disk.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("!has(self.ebs.snapshotID) || !(has(self.rootVolume) ? self.rootVolume : self.deviceName == '/dev/xvda')", "snapshotID on the root volume, which comes from the image: remove it, or put the snapshot on another device")
+)]
 pub struct BlockDevice {
     /// Device name as the image has it, such as /dev/xvda.
     #[schemars(
@@ -327,6 +375,13 @@ pub struct BlockDevice {
 /// One EBS volume. What is unset is as the image or EC2 has it.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("!has(self.volumeSize) || (type(self.volumeSize) == string && isQuantity(self.volumeSize) && quantity(self.volumeSize).compareTo(quantity('1Gi')) >= 0 && quantity(self.volumeSize).compareTo(quantity('64Ti')) <= 0)", "volumeSize is from 1Gi to 64Ti, with a unit: write 20Gi, not 20"),
+    validation = ("!has(self.iops) || !has(self.volumeType) || self.volumeType in ['gp3', 'io1', 'io2']", "iops can be set for gp3, io1 and io2 only: remove it, or change volumeType"),
+    validation = ("!has(self.volumeType) || !(self.volumeType in ['io1', 'io2']) || has(self.iops)", "io1 and io2 need iops: add it, or use gp3"),
+    validation = ("!has(self.throughput) || !has(self.volumeType) || self.volumeType == 'gp3'", "throughput can be set for gp3 only: remove it, or change volumeType"),
+    validation = ("!has(self.kmsKeyID) || !has(self.encrypted) || self.encrypted", "kmsKeyID with encrypted: false: remove one of them")
+)]
 pub struct EbsVolume {
     /// Size, such as 20Gi; rounded up to whole GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
