@@ -191,6 +191,8 @@ pub struct MetadataOptions {
 pub struct LaunchTemplate {
     /// `spotocean-<cluster>-<hash>`: the name is the identity.
     pub name: Arc<str>,
+    /// What it launches. Part of the content: EC2 refuses tags for spot requests on an on-demand launch.
+    pub capacity_type: CapacityType,
     /// The image.
     pub image: ImageId,
     /// The instance profile's name.
