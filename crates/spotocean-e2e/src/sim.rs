@@ -1,0 +1,81 @@
+//! Talks to the simulated AWS over its control API, as a test or a demo does:
+//! what exists, what was called, and what shall go wrong. Shares no code with it.
+
+use anyhow::{Context, Result, bail};
+use http::Method;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// A running `aws-sim`.
+#[derive(Debug, Clone)]
+pub struct Sim {
+    address: String,
+}
+
+impl Sim {
+    /// The simulator that listens on `address` (host and port).
+    pub fn new(address: &str) -> Sim {
+        Sim {
+            address: address.to_owned(),
+        }
+    }
+
+    /// Its endpoint, for `AWS_ENDPOINT_URL`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Everything it holds.
+    pub async fn state(&self) -> Result<Value> {
+        self.send(Method::GET, "/_sim/state", None).await
+    }
+
+    /// Reads from the control API.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Sends an order to the control API.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let answer = send(method, &format!("{}{path}", self.url()), body).await?;
+        if answer.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&answer).with_context(|| format!("aws-sim answered {path} with {answer}"))
+    }
+}
+
+/// One plain HTTP request; answers with the body, and fails with it unless the status is a success.
+pub async fn send(method: Method, url: &str, body: Option<&Value>) -> Result<String> {
+    let content = body.map(Value::to_string).unwrap_or_default();
+    let request = http::Request::builder()
+        .method(method)
+        .uri(url)
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(content)))
+        .with_context(|| format!("{url} is no address"))?;
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let response = client
+        .request(request)
+        .await
+        .with_context(|| format!("{url} does not answer"))?;
+    let status = response.status();
+    let bytes = response
+        .into_body()
+        .collect()
+        .await
+        .with_context(|| format!("{url} stopped in mid-answer"))?;
+    let text = String::from_utf8_lossy(&bytes.to_bytes()).into_owned();
+    if status.is_success() {
+        Ok(text)
+    } else {
+        bail!("{url} answered {status}: {text}")
+    }
+}

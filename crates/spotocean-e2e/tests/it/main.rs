@@ -1,0 +1,4 @@
+//! Black-box tests on a real control plane. Each file tells one kind of story.
+
+mod cleanup;
+mod local_stack;

@@ -1,0 +1,1 @@
+//! Developer commands: demo, test, codegen, bench, tidy.

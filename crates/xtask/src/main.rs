@@ -1,0 +1,2 @@
+//! Developer commands: demo, test, codegen, bench, tidy.
+fn main() {}
