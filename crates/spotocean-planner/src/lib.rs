@@ -7,6 +7,12 @@
 
 pub mod bootstrap;
 pub mod command;
+#[cfg(test)]
+#[allow(
+    dead_code,
+    reason = "a vocabulary for tests; not every word is used at every time"
+)]
+mod fixtures;
 pub mod guard;
 pub mod lifecycle;
 pub mod plan;

@@ -1,15 +1,36 @@
 //! One look, one plan: the ordered list of everything that decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use spotocean_api::ocean_status::SpotOceanStatus;
-use spotocean_core::id::{ObjectKey, OceanName};
+use spotocean_core::id::{ObjectKey, OceanName, PoolKey};
+use spotocean_solver::problem::PoolClosed;
+use spotocean_solver::solution::Solution;
 
 use crate::command::Planned;
 use crate::snapshot::{Memory, Snapshot};
+
+/// What `provisioning::provision` hands to the plan: everything it decided, with what the report says about it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Provision {
+    /// Purchases. In `Observe` mode and for paused oceans they are left out here and only in `solution`.
+    pub commands: Vec<Planned>,
+    /// Pods that wait for each ocean.
+    pub waiting: BTreeMap<OceanName, BTreeSet<ObjectKey>>,
+    /// What the solver decided, over all oceans (also those only observed).
+    pub solution: Solution,
+    /// Why a pool buys nothing now; `reason` is the word of a condition's reason.
+    pub closed: BTreeMap<PoolKey, PoolClosed>,
+    /// Oceans with pools that hold fewer markets than their share caps need, with one sentence.
+    pub few_markets: BTreeMap<OceanName, Arc<str>>,
+    /// Memory after this look, as far as provisioning changes it.
+    pub memory: Memory,
+    /// When provisioning wants to look again.
+    pub next_look: Option<Timestamp>,
+}
 
 /// What to do, what to say, and when to look again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
