@@ -262,4 +262,37 @@ pub struct LaunchError {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub zone: Option<String>,
+
+    /// Subnet of the override that it is about.
+    #[serde(default, rename = "subnetID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub subnet_id: Option<String>,
+
+    /// What it speaks about, and so what is left alone for a while.
+    #[serde(default)]
+    pub scope: LaunchErrorScope,
+}
+
+/// What an error speaks about.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum LaunchErrorScope {
+    /// This instance type in this zone.
+    Market,
+    /// The instance type is not sold in that zone.
+    Offering,
+    /// A vCPU quota of the instance type's family group.
+    Quota,
+    /// The subnet has no free addresses.
+    Subnet,
+    /// The request itself: the ocean has to be changed.
+    Request,
+    /// The account or its permissions.
+    Account,
+    /// A rate limit: the same again later.
+    Throttle,
+    /// Nothing at all: EC2 did not try this place.
+    #[default]
+    Nothing,
 }

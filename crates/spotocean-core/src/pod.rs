@@ -180,6 +180,9 @@ pub struct Pod {
     pub termination_grace_seconds: i64,
     /// Whether it asks not to be moved (ours or a peer's annotation).
     pub do_not_disrupt: Option<DoNotDisrupt>,
+    /// The annotation `spotocean.dev/retry`: any new value starts purchases for its class anew.
+    #[serde(default)]
+    pub retry: Option<Arc<str>>,
 }
 
 impl Pod {

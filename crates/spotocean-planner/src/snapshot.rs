@@ -150,6 +150,9 @@ pub struct Snapshot {
     pub now: Timestamp,
     /// The UID of the kube-system namespace, which names the cluster in tags.
     pub cluster_uid: Uid,
+    /// The apiserver's version as `major.minor`, if it could be read.
+    #[serde(default)]
+    pub kubernetes_version: Option<Arc<str>>,
     /// How far each source can be trusted.
     pub sources: Sources,
     /// Oceans that could be read.
