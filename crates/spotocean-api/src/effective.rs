@@ -86,21 +86,25 @@ fn template(ocean: &Template, own: &PoolTemplate) -> Template {
     }
 }
 
-/// Another family makes the ocean's pin and selector meaningless, so they are not inherited across families.
+/// A pin of the public images and a selector of one's own exclude each other, so naming either replaces both;
+/// and neither means anything to another family.
 fn image(ocean: &Image, own: &PoolImage) -> Image {
     let family = own.family.unwrap_or(ocean.family);
-    let inherited = if family == ocean.family {
-        ocean.clone()
-    } else {
-        Image {
-            family,
-            ..Image::default()
-        }
+    let defaults = Image {
+        family,
+        ..Image::default()
     };
+    if own.version.is_none() && own.selector.is_none() {
+        return if family == ocean.family {
+            ocean.clone()
+        } else {
+            defaults
+        };
+    }
     Image {
         family,
-        version: own.version.clone().unwrap_or(inherited.version),
-        selector: own.selector.clone().unwrap_or(inherited.selector),
+        version: own.version.clone().unwrap_or(defaults.version),
+        selector: own.selector.clone().unwrap_or(defaults.selector),
     }
 }
 
@@ -184,4 +188,136 @@ fn merged<Value: Clone>(
         .chain(over)
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::effective_pool;
+    use crate::{pool::Pool, spot_ocean::SpotOceanSpec};
+    use serde_json::{Value, json};
+
+    fn ocean() -> SpotOceanSpec {
+        serde_json::from_value(json!({
+            "cluster": {"name": "demo"},
+            "template": {
+                "image": {"version": "v20260915"},
+                "role": "nodes",
+                "subnets": [{"id": "subnet-1"}],
+                "securityGroups": [{"id": "sg-1"}],
+                "tags": {"team": "a", "cost": "1"},
+                "userData": "echo ocean",
+                "kubelet": {"maxPods": 50, "kubeReserved": {"cpu": "100m"}},
+            },
+            "strategy": {"maxPrice": {"perVCPUHour": "0.05"}},
+            "pools": [{"name": "general"}],
+        }))
+        .unwrap()
+    }
+
+    /// What is at `pointer` of the merged pool, when the pool has `own` as its settings.
+    fn check(own: Value, pointer: &str, expected: Value) {
+        let mut pool = json!({"name": "p"});
+        pool.as_object_mut()
+            .unwrap()
+            .extend(own.as_object().unwrap().clone());
+        let pool: Pool = serde_json::from_value(pool).unwrap();
+        let merged = serde_json::to_value(effective_pool(&ocean(), &pool)).unwrap();
+        assert_eq!(
+            merged.pointer(pointer).cloned().unwrap_or(Value::Null),
+            expected,
+            "{own} at {pointer}"
+        );
+    }
+
+    #[test]
+    fn pools_inherit_replace_and_merge() {
+        check(json!({}), "/template/role", json!("nodes"));
+        check(
+            json!({"template": {"instanceProfile": "own"}}),
+            "/template/role",
+            Value::Null,
+        );
+        check(
+            json!({"template": {"tags": {"cost": "2"}}}),
+            "/template/tags",
+            json!({"team": "a", "cost": "2"}),
+        );
+        check(
+            json!({"template": {"subnets": [{"id": "subnet-2"}]}}),
+            "/template/subnets",
+            json!([{"id": "subnet-2"}]),
+        );
+        check(
+            json!({"template": {"userData": "echo pool"}}),
+            "/template/userData",
+            json!("echo ocean"),
+        );
+        check(
+            json!({"template": {"userData": "echo pool"}}),
+            "/poolUserData",
+            json!("echo pool"),
+        );
+        check(
+            json!({"template": {"kubelet": {"maxPods": 10}}}),
+            "/template/kubelet/kubeReserved/cpu",
+            json!("100m"),
+        );
+        check(
+            json!({"template": {"metadata": {"httpPutResponseHopLimit": 2}}}),
+            "/template/metadata/httpTokens",
+            json!("required"),
+        );
+        check(
+            json!({"strategy": {"maxShare": {"zone": 80}}}),
+            "/strategy/maxShare",
+            json!({"market": 15, "type": 35, "zone": 80}),
+        );
+        check(
+            json!({"strategy": {"maxPrice": {"onDemandPercentage": 60}}}),
+            "/strategy/maxPrice/perVCPUHour",
+            json!("0.05"),
+        );
+        check(
+            json!({"disruption": {"drainTimeout": "1h"}}),
+            "/disruption/registrationTimeout",
+            json!("10m"),
+        );
+        check(
+            json!({"deletionPolicy": "Orphan"}),
+            "/deletionPolicy",
+            json!("Orphan"),
+        );
+    }
+
+    #[test]
+    fn image_pin_and_selector_replace_each_other() {
+        check(json!({}), "/template/image/version", json!("v20260915"));
+        check(
+            json!({"template": {"image": {"family": "Bottlerocket"}}}),
+            "/template/image/version",
+            json!("latest"),
+        );
+        check(
+            json!({"template": {"image": {"selector": [{"id": "ami-1"}]}}}),
+            "/template/image/version",
+            json!("latest"),
+        );
+        check(
+            json!({"template": {"image": {"version": "latest"}}}),
+            "/template/image/version",
+            json!("latest"),
+        );
+    }
+
+    #[test]
+    fn schema_defaults_are_the_types_defaults() {
+        let merged = effective_pool(&ocean(), &ocean().pools[0]);
+        assert_eq!(
+            (
+                merged.strategy.minimum_flexibility,
+                merged.disruption.drain_timeout.seconds
+            ),
+            (15, 900)
+        );
+    }
 }

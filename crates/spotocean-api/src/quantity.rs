@@ -54,6 +54,7 @@ impl JsonSchema for Quantity {
         json_schema!({
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": true,
+            "minimum": 0,
             "maxLength": 32,
             "pattern": QUANTITY_PATTERN,
         })

@@ -51,6 +51,7 @@ pub(crate) fn quantity_map(_: &mut SchemaGenerator) -> Schema {
         "additionalProperties": {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": true,
+            "minimum": 0,
             "maxLength": 32,
             "pattern": QUANTITY_PATTERN,
         },

@@ -80,6 +80,7 @@ pub const LIMIT_HOURLY_COST: &str = "hourlyCost";
     validation = validation::pool_custom_image(),
     validation = validation::pool_max_share_order(),
     validation = validation::pool_user_data_form(),
+    validation = validation::user_data_across_families(),
     validation = validation::pool_metadata_endpoint(),
     validation = ("!has(self.compatibilityLabels) || self.compatibilityLabels.all(a, self.compatibilityLabels.exists_one(b, b == a))", "compatibilityLabels lists a peer twice: remove one")
 )]

@@ -268,6 +268,17 @@ pub(crate) fn pool_user_data_form() -> Rule {
     )
 }
 
+/// The ocean's user data reaches every pool, and is of one family's form.
+pub(crate) fn user_data_across_families() -> Rule {
+    Rule::new(format!(
+        "!has(self.template.userData) || self.pools.all(p, !has(p.template) || {POOL_FAMILY} == self.template.image.family)"
+    ))
+    .message(
+        "template.userData would reach a pool of another image family, which cannot read it: move it into the userData of the \
+         pools of its family",
+    )
+}
+
 /// nodeadm and Bottlerocket learn from the metadata service which instance they are.
 pub(crate) fn pool_metadata_endpoint() -> Rule {
     Rule::new(format!(
