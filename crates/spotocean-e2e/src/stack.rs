@@ -36,9 +36,9 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 /// Starts that are tried when another process took a port that was free a moment ago.
 const ATTEMPTS: usize = 3;
 /// The name of the cluster, in AWS's sense, that the stack plays.
-pub const CLUSTER_NAME: &str = "local";
-/// The queue of the simulated AWS that carries interruption notices.
-pub const INTERRUPTION_QUEUE: &str = "spotocean-local";
+pub const CLUSTER_NAME: &str = "demo";
+/// The queue of the simulated AWS that carries interruption notices; named like the cluster, as `deploy/iam` names it.
+pub const INTERRUPTION_QUEUE: &str = CLUSTER_NAME;
 /// Where the operator keeps its lease.
 pub const OPERATOR_NAMESPACE: &str = "spotocean";
 
@@ -203,8 +203,8 @@ impl Stack {
         let mut arguments = vec![
             format!("--listen={address}"),
             format!("--kubeconfig={}", self.kubeconfig().display()),
-            format!("--cluster-name={CLUSTER_NAME}"),
-            format!("--interruption-queue={INTERRUPTION_QUEUE}"),
+            format!("--cluster={CLUSTER_NAME}"),
+            format!("--queue={INTERRUPTION_QUEUE}"),
             format!("--seed={}", plan.seed),
         ];
         arguments.extend(plan.sim_arguments.iter().cloned());

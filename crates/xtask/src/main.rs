@@ -1,2 +1,56 @@
-//! Developer commands: demo, test, codegen, bench, tidy.
-fn main() {}
+//! Developer commands: the demo, the whole test run, generated files, tidiness.
+//!
+//! Decides which command runs; each lies in a module of its own.
+
+mod codegen;
+mod suite;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about,
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every test, building the tools they need first.
+    Test,
+    /// Write the files that are generated from the Rust types: crds/ and the reference pages.
+    Codegen {
+        /// Only compare, and fail when a file differs.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check style and structure: file headers and sizes, dependency directions, purity, stray paths.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Test => suite::run(),
+        Command::Codegen { check: true } => codegen::run(codegen::CodegenMode::Check),
+        Command::Codegen { check: false } => codegen::run(codegen::CodegenMode::Write),
+        Command::Tidy => tidy::run(),
+    }
+}

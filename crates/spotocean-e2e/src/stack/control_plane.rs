@@ -8,8 +8,8 @@ use super::credentials::Credentials;
 use crate::repository;
 use crate::toolchain::ControlPlane;
 
-/// The service range of an EKS cluster whose VPC lies in 10/8.
-const SERVICE_RANGE: &str = "172.20.0.0/16";
+/// The service range that `aws-sim`'s EKS names by default too.
+const SERVICE_RANGE: &str = "10.0.0.0/24";
 
 /// A Node with this label is not played by KWOK any more: no heartbeat, and its pods neither start nor stop, as
 /// when the instance under a kubelet is gone. Whoever ends an instance sets it.
