@@ -269,7 +269,6 @@ pub struct LaunchError {
     pub subnet_id: Option<String>,
 
     /// What it speaks about, and so what is left alone for a while.
-    #[serde(default)]
     pub scope: LaunchErrorScope,
 }
 

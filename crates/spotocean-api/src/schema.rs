@@ -121,3 +121,13 @@ pub(crate) fn node_requirements(_: &mut SchemaGenerator) -> Schema {
         },
     })
 }
+
+/// EBS volume sizes, 1 GiB to 64 TiB. A bare number is let through to the rule that explains the unit.
+pub(crate) fn volume_size(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "x-kubernetes-int-or-string": true,
+        "maxLength": 16,
+        "pattern": "^([1-9][0-9]{0,4}(Gi)?|([1-9]|[1-5][0-9]|6[0-4])Ti)$",
+    })
+}

@@ -376,15 +376,17 @@ pub struct BlockDevice {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = ("!has(self.volumeSize) || (type(self.volumeSize) == string && isQuantity(self.volumeSize) && quantity(self.volumeSize).compareTo(quantity('1Gi')) >= 0 && quantity(self.volumeSize).compareTo(quantity('64Ti')) <= 0)", "volumeSize is from 1Gi to 64Ti, with a unit: write 20Gi, not 20"),
+    validation = ("!has(self.volumeSize) || (type(self.volumeSize) == string && (self.volumeSize.endsWith('Gi') || self.volumeSize.endsWith('Ti')))",
+        "volumeSize is in whole Gi or Ti, from 1Gi to 64Ti: write 20Gi, not 20"),
     validation = ("!has(self.iops) || !has(self.volumeType) || self.volumeType in ['gp3', 'io1', 'io2']", "iops can be set for gp3, io1 and io2 only: remove it, or change volumeType"),
     validation = ("!has(self.volumeType) || !(self.volumeType in ['io1', 'io2']) || has(self.iops)", "io1 and io2 need iops: add it, or use gp3"),
     validation = ("!has(self.throughput) || !has(self.volumeType) || self.volumeType == 'gp3'", "throughput can be set for gp3 only: remove it, or change volumeType"),
     validation = ("!has(self.kmsKeyID) || !has(self.encrypted) || self.encrypted", "kmsKeyID with encrypted: false: remove one of them")
 )]
 pub struct EbsVolume {
-    /// Size, such as 20Gi; rounded up to whole GiB.
+    /// Size in whole Gi or Ti, such as 20Gi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::volume_size")]
     pub volume_size: Option<Quantity>,
 
     /// gp2, gp3, io1, io2, st1, sc1 or standard. Unset: gp3.

@@ -24,17 +24,18 @@ pub(crate) fn limit_names() -> Rule {
     )
 }
 
-/// Nodes are counted whole.
+/// Nodes are counted whole. (Kubernetes 1.32 prices a number-or-string value as unbounded text, so these rules
+/// look at types and suffixes only, which cost the same for any length.)
 pub(crate) fn limit_nodes() -> Rule {
-    Rule::new("!has(self.limits) || !('nodes' in self.limits) || string(self.limits['nodes']).matches('^[0-9]{1,6}$')")
-        .message("limits.nodes counts nodes: write a whole number such as 50")
+    Rule::new("!has(self.limits) || !('nodes' in self.limits) || type(self.limits['nodes']) == int")
+        .message("limits.nodes counts nodes: write a whole number without quotes or unit, such as 50")
 }
 
 /// Dollars have no quantity suffix: `5k` would be a surprise.
 pub(crate) fn limit_hourly_cost() -> Rule {
     Rule::new(
-        "!has(self.limits) || !('hourlyCost' in self.limits) || \
-         string(self.limits['hourlyCost']).matches('^[0-9]{1,9}([.][0-9]{1,6})?$')",
+        "!has(self.limits) || !('hourlyCost' in self.limits) || type(self.limits['hourlyCost']) == int || \
+         ['m', 'k', 'M', 'G', 'T', 'P', 'i'].all(s, !self.limits['hourlyCost'].endsWith(s))",
     )
     .message("limits.hourlyCost is in US dollars an hour: write a plain amount such as '12.50'")
 }
@@ -42,8 +43,8 @@ pub(crate) fn limit_hourly_cost() -> Rule {
 /// `memory: 1000` is a thousand bytes, which nobody means.
 pub(crate) fn limit_memory_unit() -> Rule {
     Rule::new(
-        "!has(self.limits) || !('memory' in self.limits) || string(self.limits['memory']) == '0' || \
-         !string(self.limits['memory']).matches('^[0-9.]{1,7}$')",
+        "!has(self.limits) || !('memory' in self.limits) || self.limits['memory'] == 0 || self.limits['memory'] == '0' || \
+         (type(self.limits['memory']) == string && ['k', 'M', 'G', 'T', 'P', 'i'].exists(s, self.limits['memory'].endsWith(s)))",
     )
     .message("limits.memory has no unit and would be counted in bytes: write it with one, such as 1000Gi")
 }
