@@ -2,3 +2,4 @@
 
 mod cleanup;
 mod local_stack;
+mod schema;
