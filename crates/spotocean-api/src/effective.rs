@@ -214,110 +214,100 @@ mod tests {
         .unwrap()
     }
 
-    /// What is at `pointer` of the merged pool, when the pool has `own` as its settings.
-    fn check(own: Value, pointer: &str, expected: Value) {
-        let mut pool = json!({"name": "p"});
-        pool.as_object_mut()
-            .unwrap()
-            .extend(own.as_object().unwrap().clone());
+    /// What is at `pointer` of the merged pool, when the pool has `own` as its settings; both are JSON.
+    fn check(own: &str, pointer: &str, expected: &str) {
+        let mut pool: Value = serde_json::from_str(own).unwrap();
+        pool["name"] = json!("p");
         let pool: Pool = serde_json::from_value(pool).unwrap();
         let merged = serde_json::to_value(effective_pool(&ocean(), &pool)).unwrap();
-        assert_eq!(
-            merged.pointer(pointer).cloned().unwrap_or(Value::Null),
-            expected,
-            "{own} at {pointer}"
-        );
+        let found = merged
+            .pointer(pointer)
+            .map_or("null".to_owned(), Value::to_string);
+        assert_eq!(found, expected, "{own} at {pointer}");
     }
 
     #[test]
     fn pools_inherit_replace_and_merge() {
-        check(json!({}), "/template/role", json!("nodes"));
-        check(
-            json!({"template": {"instanceProfile": "own"}}),
-            "/template/role",
-            Value::Null,
-        );
-        check(
-            json!({"template": {"tags": {"cost": "2"}}}),
-            "/template/tags",
-            json!({"team": "a", "cost": "2"}),
-        );
-        check(
-            json!({"template": {"subnets": [{"id": "subnet-2"}]}}),
-            "/template/subnets",
-            json!([{"id": "subnet-2"}]),
-        );
-        check(
-            json!({"template": {"userData": "echo pool"}}),
-            "/template/userData",
-            json!("echo ocean"),
-        );
-        check(
-            json!({"template": {"userData": "echo pool"}}),
-            "/poolUserData",
-            json!("echo pool"),
-        );
-        check(
-            json!({"template": {"kubelet": {"maxPods": 10}}}),
-            "/template/kubelet/kubeReserved/cpu",
-            json!("100m"),
-        );
-        check(
-            json!({"template": {"metadata": {"httpPutResponseHopLimit": 2}}}),
-            "/template/metadata/httpTokens",
-            json!("required"),
-        );
-        check(
-            json!({"strategy": {"maxShare": {"zone": 80}}}),
-            "/strategy/maxShare",
-            json!({"market": 15, "type": 35, "zone": 80}),
-        );
-        check(
-            json!({"strategy": {"maxPrice": {"onDemandPercentage": 60}}}),
-            "/strategy/maxPrice/perVCPUHour",
-            json!("0.05"),
-        );
-        check(
-            json!({"disruption": {"drainTimeout": "1h"}}),
-            "/disruption/registrationTimeout",
-            json!("10m"),
-        );
-        check(
-            json!({"deletionPolicy": "Orphan"}),
-            "/deletionPolicy",
-            json!("Orphan"),
-        );
+        for (own, pointer, expected) in [
+            ("{}", "/template/role", r#""nodes""#),
+            (
+                r#"{"template": {"instanceProfile": "own"}}"#,
+                "/template/role",
+                "null",
+            ),
+            (
+                r#"{"template": {"tags": {"cost": "2"}}}"#,
+                "/template/tags",
+                r#"{"cost":"2","team":"a"}"#,
+            ),
+            (
+                r#"{"template": {"subnets": [{"id": "subnet-2"}]}}"#,
+                "/template/subnets",
+                r#"[{"id":"subnet-2"}]"#,
+            ),
+            (
+                r#"{"template": {"userData": "echo pool"}}"#,
+                "/template/userData",
+                r#""echo ocean""#,
+            ),
+            (
+                r#"{"template": {"userData": "echo pool"}}"#,
+                "/poolUserData",
+                r#""echo pool""#,
+            ),
+            (
+                r#"{"template": {"kubelet": {"maxPods": 10}}}"#,
+                "/template/kubelet/kubeReserved/cpu",
+                r#""100m""#,
+            ),
+            (
+                r#"{"template": {"metadata": {"httpTokens": "optional"}}}"#,
+                "/template/metadata/httpPutResponseHopLimit",
+                "1",
+            ),
+            (
+                r#"{"strategy": {"maxShare": {"zone": 80}}}"#,
+                "/strategy/maxShare",
+                r#"{"market":15,"type":35,"zone":80}"#,
+            ),
+            (
+                r#"{"strategy": {"maxPrice": {"onDemandPercentage": 60}}}"#,
+                "/strategy/maxPrice/perVCPUHour",
+                r#""0.05""#,
+            ),
+            (
+                r#"{"disruption": {"drainTimeout": "1h"}}"#,
+                "/disruption/registrationTimeout",
+                r#""10m""#,
+            ),
+            (
+                r#"{"deletionPolicy": "Orphan"}"#,
+                "/deletionPolicy",
+                r#""Orphan""#,
+            ),
+        ] {
+            check(own, pointer, expected);
+        }
     }
 
     #[test]
     fn image_pin_and_selector_replace_each_other() {
-        check(json!({}), "/template/image/version", json!("v20260915"));
-        check(
-            json!({"template": {"image": {"family": "Bottlerocket"}}}),
-            "/template/image/version",
-            json!("latest"),
-        );
-        check(
-            json!({"template": {"image": {"selector": [{"id": "ami-1"}]}}}),
-            "/template/image/version",
-            json!("latest"),
-        );
-        check(
-            json!({"template": {"image": {"version": "latest"}}}),
-            "/template/image/version",
-            json!("latest"),
-        );
-    }
-
-    #[test]
-    fn schema_defaults_are_the_types_defaults() {
-        let merged = effective_pool(&ocean(), &ocean().pools[0]);
-        assert_eq!(
+        for (own, expected) in [
+            ("{}", r#""v20260915""#),
             (
-                merged.strategy.minimum_flexibility,
-                merged.disruption.drain_timeout.seconds
+                r#"{"template": {"image": {"family": "Bottlerocket"}}}"#,
+                r#""latest""#,
             ),
-            (15, 900)
-        );
+            (
+                r#"{"template": {"image": {"selector": [{"id": "ami-1"}]}}}"#,
+                r#""latest""#,
+            ),
+            (
+                r#"{"template": {"image": {"version": "v20261001"}}}"#,
+                r#""v20261001""#,
+            ),
+        ] {
+            check(own, "/template/image/version", expected);
+        }
     }
 }

@@ -5,6 +5,10 @@
 //! Nothing here talks to a cluster or to AWS, and nothing here decides what to buy.
 
 #![allow(
+    clippy::duplicated_attributes,
+    reason = "kube takes one printcolumn attribute for each column"
+)]
+#![allow(
     unreachable_pub,
     reason = "the KubeSchema derive repeats each public struct inside a function"
 )]
