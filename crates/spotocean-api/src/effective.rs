@@ -6,9 +6,10 @@ use crate::{
     disruption::{Disruption, PoolDisruption},
     kubelet::Kubelet,
     pool::Pool,
+    pool_template::{PoolImage, PoolMetadataOptions, PoolTemplate},
     spot_ocean::{DeletionPolicy, SpotOceanSpec},
     strategy::{MaxPrice, MaxShare, PoolMaxShare, PoolStrategy, Strategy},
-    template::{Image, MetadataOptions, PoolImage, PoolMetadataOptions, PoolTemplate, Template},
+    template::{Image, MetadataOptions, Template},
 };
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -28,6 +28,7 @@ pub mod ocean_launch;
 pub mod ocean_node;
 pub mod ocean_status;
 pub mod pool;
+pub mod pool_template;
 pub mod price;
 pub mod quantity;
 pub mod requirement;

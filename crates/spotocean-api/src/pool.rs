@@ -2,8 +2,8 @@
 
 use crate::validation;
 use crate::{
-    disruption::PoolDisruption, quantity::Quantity, requirement::Requirement, schema,
-    spot_ocean::DeletionPolicy, strategy::PoolStrategy, taint::Taint, template::PoolTemplate,
+    disruption::PoolDisruption, pool_template::PoolTemplate, quantity::Quantity, requirement::Requirement,
+    schema, spot_ocean::DeletionPolicy, strategy::PoolStrategy, taint::Taint,
 };
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
