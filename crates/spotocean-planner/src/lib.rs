@@ -7,6 +7,7 @@
 
 pub mod bootstrap;
 pub mod command;
+pub mod digest;
 #[cfg(test)]
 #[allow(
     dead_code,
@@ -16,8 +17,11 @@ mod fixtures;
 pub mod guard;
 pub mod lifecycle;
 pub mod plan;
+pub mod pool;
 pub mod provisioning;
 pub mod report;
 pub mod snapshot;
+pub mod template;
 pub mod translate;
+pub mod vocabulary;
 pub mod world;

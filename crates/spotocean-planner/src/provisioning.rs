@@ -1,1 +1,236 @@
-//! (module provisioning)
+//! From pending pods to purchases.
+//!
+//! Reads what each pool could buy ([`supply`]), what there is and what is on
+//! its way ([`nodes`]), asks the solver, and turns its answer into launches:
+//! limits are counted at the worst that EC2 may choose ([`limits`]), equal
+//! nodes become one launch or are split so that share caps hold ([`share`]),
+//! and the brake cuts the rest. Spot comes first; on-demand offers enter only
+//! for pods that no spot market could take. Knows nothing of removing nodes.
+
+pub mod brake;
+pub mod cooldown;
+mod defaults;
+pub mod estimate;
+mod fallback;
+pub mod futile;
+pub mod in_flight;
+pub mod launch;
+pub mod limits;
+mod lots;
+pub mod nodes;
+mod pods;
+pub mod share;
+pub mod supply;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use spotocean_api::condition::Reason as ConditionReason;
+use spotocean_api::spot_ocean::Mode;
+use spotocean_core::id::{OceanName, PoolKey};
+use spotocean_solver::problem::PoolClosed;
+use spotocean_solver::solution::Solution;
+
+use crate::command::{Command, Lane, Planned, Purchase};
+use crate::plan::Provision;
+use crate::pool::{is_deleted, pools_of};
+use crate::snapshot::{Memory, Snapshot};
+use cooldown::Cooldowns;
+use futile::GaveUp;
+use limits::Ledger;
+use nodes::Landscape;
+use supply::{Supply, supply};
+
+/// When to look again while something is held back by the brake or a probe.
+const SOON: SignedDuration = SignedDuration::from_secs(5);
+
+/// Everything one pass works on.
+pub(crate) struct Pass<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) cooldowns: Cooldowns,
+    pub(crate) gave_up: GaveUp,
+    pub(crate) landscape: Landscape,
+}
+
+/// What buying comes to in this look.
+#[must_use]
+pub fn provision(snapshot: &Snapshot) -> Provision {
+    let memory = Memory {
+        futile_launches: futile::remember(snapshot),
+        ..snapshot.memory.clone()
+    };
+    let cooldowns = Cooldowns::of(snapshot);
+    let gave_up = GaveUp::of(&memory, snapshot.now);
+    let supplies = supplies(snapshot, &cooldowns);
+    let pass = Pass {
+        landscape: nodes::landscape(snapshot, &supplies),
+        snapshot,
+        cooldowns,
+        gave_up,
+    };
+    let mut provision = Provision {
+        closed: closed(&supplies),
+        memory,
+        next_look: next_look(&pass),
+        ..Provision::default()
+    };
+    let (observed, managed): (Vec<&Supply>, Vec<&Supply>) = supplies
+        .iter()
+        .partition(|supply| supply.view.ocean.spec.mode == Mode::Observe);
+    pass.run(&managed, true, &mut provision);
+    let names: BTreeSet<OceanName> = observed
+        .iter()
+        .map(|supply| supply.view.key.ocean.clone())
+        .collect();
+    for name in names {
+        let own: Vec<&Supply> = observed
+            .iter()
+            .copied()
+            .filter(|supply| supply.view.key.ocean == name)
+            .collect();
+        pass.run(&own, false, &mut provision);
+    }
+    provision
+}
+
+/// What each pool of each ocean could buy; oceans being deleted buy nothing and are left out.
+fn supplies(snapshot: &Snapshot, cooldowns: &Cooldowns) -> Vec<Supply> {
+    let living = snapshot.oceans.iter().filter(|ocean| !is_deleted(ocean));
+    living
+        .flat_map(pools_of)
+        .map(|view| {
+            if snapshot.sources.kubernetes.is_complete {
+                supply(snapshot, cooldowns, view)
+            } else {
+                unsynced(view)
+            }
+        })
+        .collect()
+}
+
+/// Before all watches have synced, what runs already is not known, and buying would double it.
+fn unsynced(view: crate::pool::PoolView) -> Supply {
+    Supply {
+        view,
+        state: Err(PoolClosed {
+            reason: ConditionReason::SourcesIncomplete.as_str().into(),
+            message: "the cluster's objects have not all been read yet: nothing to do but wait".into(),
+        }),
+    }
+}
+
+fn closed(supplies: &[Supply]) -> BTreeMap<PoolKey, PoolClosed> {
+    supplies
+        .iter()
+        .filter_map(|supply| Some((supply.view.key.clone(), supply.state.as_ref().err()?.clone())))
+        .collect()
+}
+
+fn next_look(pass: &Pass<'_>) -> Option<Timestamp> {
+    pass.cooldowns
+        .next_end(pass.snapshot.now)
+        .into_iter()
+        .chain(pass.gave_up.next_end())
+        .min()
+}
+
+impl Pass<'_> {
+    /// Plans for some pools together, and adds to `provision` what came of it.
+    fn run(&self, supplies: &[&Supply], acts: bool, provision: &mut Provision) {
+        if supplies.is_empty() {
+            return;
+        }
+        let waiting = pods::waiting(self.snapshot, supplies, &self.landscape.nominated, &self.gave_up);
+        for (ocean, pods) in waiting.by_ocean {
+            provision.waiting.entry(ocean).or_default().extend(pods);
+        }
+        let mut ledger = Ledger::of(self.snapshot);
+        let mut solution = self.solve(supplies, waiting.pods, &mut ledger);
+        solution.unplaced.extend(waiting.refused);
+        let made = self.lots(supplies, &mut solution);
+        provision.few_markets.extend(made.few_markets);
+        let (purchases, held) = self.purchases(supplies, made.lots, acts, &mut provision.closed);
+        if acts {
+            provision.commands.extend(purchases.into_iter().map(planned));
+        }
+        if held || made.is_probing {
+            let soon = self.snapshot.now + SOON;
+            provision.next_look = Some(provision.next_look.map_or(soon, |next| next.min(soon)));
+        }
+        merge(&mut provision.solution, solution);
+    }
+
+    /// Purchases of lots, as far as the brake allows, and whether it held any back.
+    fn purchases(
+        &self,
+        supplies: &[&Supply],
+        lots: Vec<(PoolKey, launch::Lot)>,
+        acts: bool,
+        closed: &mut BTreeMap<PoolKey, PoolClosed>,
+    ) -> (Vec<Purchase>, bool) {
+        let by_key: BTreeMap<&PoolKey, &Supply> = supplies
+            .iter()
+            .map(|supply| (&supply.view.key, *supply))
+            .collect();
+        let mut allowance = brake::allowance(self.snapshot);
+        let mut purchases = Vec::new();
+        let mut is_held = false;
+        for (number, (pool, mut lot)) in lots.into_iter().enumerate() {
+            let Some((view, stock)) = by_key
+                .get(&pool)
+                .and_then(|supply| Some((&supply.view, supply.state.as_ref().ok()?)))
+            else {
+                continue;
+            };
+            if acts && lot.nodes.len() > allowance {
+                is_held = true;
+                lot.nodes.truncate(allowance);
+            }
+            if lot.nodes.is_empty() {
+                continue;
+            }
+            allowance -= lot.nodes.len().min(allowance);
+            match launch::purchase(self.snapshot, view, stock, &lot, number) {
+                Ok(purchase) => purchases.push(purchase),
+                Err(error) => {
+                    closed.insert(
+                        pool,
+                        PoolClosed {
+                            reason: ConditionReason::SpecInvalid.as_str().into(),
+                            message: error.to_string().into(),
+                        },
+                    );
+                }
+            }
+        }
+        (purchases, is_held)
+    }
+}
+
+fn planned(purchase: Purchase) -> Planned {
+    let spec = &purchase.launch.spec;
+    let pods: usize = purchase.nodes.iter().map(|node| node.spec.for_pods.len()).sum();
+    let because = format!(
+        "{pods} pods wait for {} more {} nodes of {}/{}",
+        purchase.nodes.len(),
+        spec.request.capacity_type,
+        spec.ocean_name,
+        spec.pool_name
+    );
+    Planned {
+        command: Command::Purchase(Box::new(purchase)),
+        lane: Lane::Ordinary,
+        because: Arc::from(because),
+    }
+}
+
+fn merge(into: &mut Solution, from: Solution) {
+    into.existing.extend(from.existing);
+    into.new_nodes.extend(from.new_nodes);
+    into.unplaced.extend(from.unplaced);
+    into.unplaced.sort_by(|a, b| a.pod.cmp(&b.pod));
+}
+
+#[cfg(test)]
+mod tests;

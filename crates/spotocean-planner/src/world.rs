@@ -1,9 +1,13 @@
 //! What a plan needs to know of AWS beyond prices: questions, and the answers
 //! the shell has so far.
 //!
-//! [`questions`](crate::provisioning) are derived from the oceans, so a cache
-//! entry is found by the question itself and no answer can belong to the
-//! wrong pool.
+//! [`questions`] are derived from the oceans, so a cache entry is found by the
+//! question itself and no answer can belong to the wrong pool.
+//! [`resolve`](resolve::resolve) reads the answers back for one pool.
+
+pub mod cluster;
+mod questions;
+pub mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,6 +18,8 @@ use spotocean_core::port::{
     AccessEntryOutcome, CloudError, Cluster, Image, ImageQuery, InstanceProfileRequest, SecurityGroup,
     SelectorTerm, Subnet,
 };
+
+pub use questions::{instance_profile_name, questions};
 
 /// One answer, with when it was given. An error is an answer too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

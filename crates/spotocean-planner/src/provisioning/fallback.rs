@@ -1,0 +1,261 @@
+//! Spot first, then on demand for the pods that no spot market could take.
+//!
+//! Two questions to the solver instead of one: were both kinds offered at
+//! once, a small on-demand node could beat a large spot one on price, and pods
+//! would land on demand while spot capacity is there. In the second question
+//! the spot nodes of the first stand as nodes that take no more pods, so that
+//! spreads and affinities count their pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use spotocean_core::capacity_type::CapacityType;
+use spotocean_core::id::{ObjectKey, PoolKey};
+use spotocean_core::offering::Market;
+use spotocean_core::pod::Pod;
+use spotocean_core::requirement::Labels;
+use spotocean_core::resources::Resources;
+use spotocean_solver::problem::{
+    BuyablePool, NodeRef, Offer, PendingPod, PlacementNode, PoolRequirement, Problem,
+};
+use spotocean_solver::solution::{NewNode, PoolReason, Reason, Solution, Unplaced};
+use spotocean_solver::solve::solve;
+
+use super::Pass;
+use super::limits::Ledger;
+use super::supply::Supply;
+use crate::vocabulary;
+
+/// Offers by pool, capacity type and market.
+struct Offers<'a>(BTreeMap<(&'a PoolKey, CapacityType, &'a Market), &'a Offer>);
+
+impl<'a> Offers<'a> {
+    fn of(supplies: &[&'a Supply]) -> Self {
+        let stocks = supplies
+            .iter()
+            .filter_map(|supply| Some((&supply.view.key, supply.state.as_ref().ok()?)));
+        let offers = stocks.flat_map(|(key, stock)| {
+            stock
+                .spot
+                .iter()
+                .chain(&stock.on_demand)
+                .map(move |offer| ((key, offer.offering.capacity_type, offer.market()), offer))
+        });
+        Self(offers.collect())
+    }
+
+    fn get(&self, pool: &PoolKey, capacity_type: CapacityType, market: &Market) -> Option<&'a Offer> {
+        self.0.get(&(pool, capacity_type, market)).copied()
+    }
+}
+
+/// Which offers a question holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// Spot; on demand only in pools that ask for nothing else.
+    First,
+    /// On demand, where pools fall back to it.
+    Fallback,
+}
+
+impl Pass<'_> {
+    /// Asks the solver, twice where needed, and keeps what limits allow.
+    pub(super) fn solve(&self, supplies: &[&Supply], pods: Vec<PendingPod>, ledger: &mut Ledger) -> Solution {
+        if pods.is_empty() {
+            return Solution::default();
+        }
+        let offers = Offers::of(supplies);
+        let mut problem = self.problem(supplies, pods, Round::First, ledger);
+        let mut first = solve(&problem);
+        self.keep_within(&mut first, &offers, ledger);
+        let left: BTreeSet<&ObjectKey> = first.unplaced.iter().map(|unplaced| &unplaced.pod).collect();
+        let pools = self.pools(supplies, Round::Fallback, ledger);
+        if left.is_empty() || pools.iter().all(|pool| pool.offers.is_empty()) {
+            return first;
+        }
+        let (again, settled): (Vec<PendingPod>, Vec<PendingPod>) = problem
+            .pods
+            .into_iter()
+            .partition(|pending| left.contains(&pending.pod.key));
+        problem.pods = again;
+        problem.pools = pools;
+        settle(&mut problem, &first, &settled, &offers);
+        let mut second = solve(&problem);
+        self.keep_within(&mut second, &offers, ledger);
+        joined(first, second, &problem.pools)
+    }
+
+    fn problem(&self, supplies: &[&Supply], pods: Vec<PendingPod>, round: Round, ledger: &Ledger) -> Problem {
+        Problem {
+            pods,
+            nodes: self.landscape.nodes.clone(),
+            pools: self.pools(supplies, round, ledger),
+            daemon_sets: self.snapshot.daemon_sets.clone(),
+            namespaces: self.snapshot.namespaces.clone(),
+        }
+    }
+
+    fn pools(&self, supplies: &[&Supply], round: Round, ledger: &Ledger) -> Vec<BuyablePool> {
+        supplies
+            .iter()
+            .map(|supply| buyable(supply, round, ledger))
+            .collect()
+    }
+
+    /// Keeps of the new nodes what limits allow; pods of the others are left over.
+    fn keep_within(&self, solution: &mut Solution, offers: &Offers<'_>, ledger: &mut Ledger) {
+        let nodes = std::mem::take(&mut solution.new_nodes);
+        let (admitted, refused) = ledger.admit(nodes, |pool, capacity_type, market| {
+            offers.get(pool, capacity_type, market).cloned()
+        });
+        solution.new_nodes = admitted;
+        solution.unplaced.extend(refused.iter().flat_map(over_limit));
+    }
+}
+
+fn over_limit(node: &NewNode) -> impl Iterator<Item = Unplaced> {
+    left_over(
+        node,
+        Reason::LimitReached,
+        &format!(
+            "another node would pass a limit of pool {} or its ocean: raise limits, or make room",
+            node.pool
+        ),
+    )
+}
+
+/// The pods of a node that is not bought after all.
+pub(super) fn left_over<'a>(
+    node: &'a NewNode,
+    reason: Reason,
+    message: &str,
+) -> impl Iterator<Item = Unplaced> + use<'a> {
+    let reason = PoolReason {
+        pool: node.pool.clone(),
+        reason,
+        message: message.into(),
+    };
+    node.pods.iter().map(move |pod| Unplaced {
+        pod: pod.clone(),
+        reasons: vec![reason.clone()],
+    })
+}
+
+fn buyable(supply: &Supply, round: Round, ledger: &Ledger) -> BuyablePool {
+    let view = &supply.view;
+    let requirements: Vec<PoolRequirement> = view
+        .pool
+        .requirements
+        .iter()
+        .map(|own| PoolRequirement {
+            requirement: vocabulary::requirement(own),
+            min_values: own.min_values.and_then(|count| usize::try_from(count).ok()),
+        })
+        .collect();
+    let sells_spot = requirements.iter().all(|own| {
+        let requirement = &own.requirement;
+        requirement.key.as_ref() != spotocean_core::label::CAPACITY_TYPE
+            || requirement.matches_value(Some(CapacityType::Spot.as_str()))
+    });
+    let falls_back = view.effective.strategy.fallback_to_on_demand;
+    let offers = supply.state.as_ref().map_or_else(
+        |_| Vec::new(),
+        |stock| match (round, sells_spot) {
+            (Round::First, true) => stock.spot.clone(),
+            (Round::First, false) => stock.on_demand.clone(),
+            (Round::Fallback, true) if falls_back => stock.on_demand.clone(),
+            (Round::Fallback, _) => Vec::new(),
+        },
+    );
+    let capacity_type = if sells_spot && round == Round::First {
+        CapacityType::Spot
+    } else {
+        CapacityType::OnDemand
+    };
+    BuyablePool {
+        key: view.key.clone(),
+        weight: i32::try_from(view.pool.weight.unwrap_or(0)).unwrap_or(i32::MAX),
+        requirements,
+        labels: Arc::new(view.labels(capacity_type)),
+        taints: view.pool.taints.iter().map(vocabulary::taint).collect(),
+        offers,
+        limits: ledger.remaining(&view.key),
+        minimum_flexibility: usize::try_from(view.effective.strategy.minimum_flexibility).unwrap_or(1),
+        closed: supply.state.as_ref().err().cloned(),
+    }
+}
+
+/// Puts the first answer into the second question: pods on nodes that exist, and new nodes with theirs.
+fn settle(problem: &mut Problem, first: &Solution, settled: &[PendingPod], offers: &Offers<'_>) {
+    let pods: BTreeMap<&ObjectKey, &Arc<Pod>> = settled
+        .iter()
+        .map(|pending| (&pending.pod.key, &pending.pod))
+        .collect();
+    let found = |keys: &[ObjectKey]| -> Vec<Arc<Pod>> {
+        keys.iter()
+            .filter_map(|key| pods.get(key).map(|pod| (*pod).clone()))
+            .collect()
+    };
+    for node in &mut problem.nodes {
+        if let Some(keys) = first.existing.get(&node.name) {
+            node.pods.extend(found(keys));
+        }
+    }
+    for (number, node) in first.new_nodes.iter().enumerate() {
+        problem.nodes.push(PlacementNode {
+            name: NodeRef::OnItsWay(format!("planned-{number}").into()),
+            labels: Arc::new(shared_labels(node, offers)),
+            taints: Vec::new(),
+            allocatable: node.requests.clone(),
+            pods: found(&node.pods),
+            reserved: Resources::default(),
+            attached: BTreeMap::new(),
+            attach_limits: BTreeMap::new(),
+            accepts_pods: false,
+        });
+    }
+}
+
+/// Labels that all candidates of a node would give it.
+fn shared_labels(node: &NewNode, offers: &Offers<'_>) -> Labels {
+    let mut all = node
+        .candidates
+        .iter()
+        .filter_map(|market| offers.get(&node.pool, node.capacity_type, market));
+    let mut shared = all
+        .next()
+        .map(|offer| offer.labels.as_ref().clone())
+        .unwrap_or_default();
+    for offer in all {
+        shared.retain(|key, value| offer.labels.get(key) == Some(value));
+    }
+    shared
+}
+
+/// Both answers as one. Of a pod left over twice, the second answer's reasons count for pools that were asked again.
+fn joined(mut first: Solution, second: Solution, asked_again: &[BuyablePool]) -> Solution {
+    let asked: BTreeSet<&PoolKey> = asked_again
+        .iter()
+        .filter(|pool| !pool.offers.is_empty())
+        .map(|pool| &pool.key)
+        .collect();
+    let mut before: BTreeMap<ObjectKey, Vec<PoolReason>> = first
+        .unplaced
+        .drain(..)
+        .map(|unplaced| (unplaced.pod, unplaced.reasons))
+        .collect();
+    for mut unplaced in second.unplaced {
+        unplaced.reasons.retain(|reason| asked.contains(&reason.pool));
+        let kept = before.remove(&unplaced.pod).unwrap_or_default();
+        unplaced
+            .reasons
+            .extend(kept.into_iter().filter(|reason| !asked.contains(&reason.pool)));
+        unplaced.reasons.sort();
+        first.unplaced.push(unplaced);
+    }
+    for (node, pods) in second.existing {
+        first.existing.entry(node).or_default().extend(pods);
+    }
+    first.new_nodes.extend(second.new_nodes);
+    first
+}
