@@ -3,11 +3,14 @@
 //!
 //! Knows processes, files and HTTP; does not know how the operator decides.
 
+pub mod chart;
 pub mod eventually;
 pub mod kubectl;
+pub mod manifest;
 pub mod operator;
 pub mod process;
 pub mod repository;
 pub mod sim;
 pub mod stack;
 pub mod toolchain;
+pub mod world;

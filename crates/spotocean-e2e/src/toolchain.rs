@@ -6,6 +6,7 @@
 
 mod cache;
 mod go;
+mod helm;
 mod progress;
 mod python;
 
@@ -102,6 +103,11 @@ pub fn nodeadm() -> Result<PathBuf> {
 /// `moto_server`, the second opinion on the AWS wire.
 pub fn moto_server() -> Result<PathBuf> {
     python::MOTO.find_or_build()
+}
+
+/// Helm, which renders the charts.
+pub fn helm() -> Result<PathBuf> {
+    helm::find_or_fetch()
 }
 
 /// Fails with one sentence per missing prerequisite of the whole test run.

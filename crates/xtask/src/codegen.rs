@@ -68,12 +68,31 @@ fn generated_files() -> anyhow::Result<BTreeMap<PathBuf, String>> {
             crd_yaml(&definition)?,
         );
         files.insert(
+            format!("deploy/helm/spotocean-crds/templates/{plural}.yaml").into(),
+            chart_template(&definition)?,
+        );
+        files.insert(
             format!("docs/reference/{kind}.md").into(),
             reference_page(&definition)?,
         );
     }
     files.insert("docs/reference/conditions.md".into(), conditions_page());
     Ok(files)
+}
+
+/// The kind as a template of its chart: an upgrade changes it, removing the chart keeps it.
+fn chart_template(definition: &CustomResourceDefinition) -> anyhow::Result<String> {
+    let mut kept = definition.clone();
+    let annotations = kept.metadata.annotations.get_or_insert_default();
+    annotations.insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
+    let yaml = crd_yaml(&kept)?;
+    if yaml.contains("{{") {
+        bail!(
+            "a description in {} holds two opening braces, which Helm would take for its own",
+            kept.spec.names.kind
+        );
+    }
+    Ok(yaml)
 }
 
 fn crd_yaml(definition: &CustomResourceDefinition) -> anyhow::Result<String> {

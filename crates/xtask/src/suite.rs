@@ -100,6 +100,7 @@ impl Tools {
             ("SPOTOCEAN_KWOK", toolchain::kwok()?),
             ("SPOTOCEAN_NODEADM", toolchain::nodeadm()?),
             ("SPOTOCEAN_MOTO_SERVER", toolchain::moto_server()?),
+            ("SPOTOCEAN_HELM", toolchain::helm()?),
         ]))
     }
 }

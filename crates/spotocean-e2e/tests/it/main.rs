@@ -1,5 +1,6 @@
 //! Black-box tests on a real control plane. Each file tells one kind of story.
 
+mod chart;
 mod cleanup;
 mod local_stack;
 mod schema;
