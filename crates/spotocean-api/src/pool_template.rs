@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("!has(self.role) || !has(self.instanceProfile)", "the pool has both role and instanceProfile: keep one, it replaces what the ocean has"),
+    validation = validation::identity_names(),
     validation = validation::subnet_ids(),
     validation = validation::security_group_ids(),
     validation = validation::unique_devices(),

@@ -98,7 +98,8 @@ impl Default for MaxShare {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("has(self.perVCPUHour) || has(self.onDemandPercentage)", "maxPrice has no ceiling in it: give perVCPUHour or onDemandPercentage, or remove maxPrice"),
-    validation = ("!has(self.perVCPUHour) || self.perVCPUHour.matches('[1-9]')", "maxPrice.perVCPUHour is 0, and nothing is for free: give what you would pay, such as '0.03'")
+    validation = ("!has(self.perVCPUHour) || self.perVCPUHour.matches('^[0-9.]*[1-9][0-9.]*$')",
+        "maxPrice.perVCPUHour is no amount above 0: write US dollars as a plain amount, such as '0.03'")
 )]
 pub struct MaxPrice {
     /// Most to pay per vCPU and hour, US dollars, such as "0.03". Spot and on-demand.

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
     validation = ("!has(self.userData) || self.image.family != 'Bottlerocket' || !(self.userData.startsWith('#!') || self.userData.startsWith('MIME-Version'))", "userData is a script or a MIME document, and Bottlerocket reads TOML settings: write it as [settings…], or choose image.family AL2023"),
     validation = ("!has(self.userData) || self.image.family != 'AL2023' || !self.userData.startsWith('[settings')", "userData is TOML, and AL2023 reads a NodeConfig, a shell script or a MIME document: rewrite it, or choose image.family Bottlerocket"),
     validation = ("self.metadata.httpEndpoint == 'enabled' || self.image.family == 'Custom'", "AL2023 and Bottlerocket need the metadata service to join: set metadata.httpEndpoint to enabled, or use a Custom image"),
+    validation = validation::identity_names(),
     validation = validation::subnet_ids(),
     validation = validation::security_group_ids(),
     validation = validation::unique_devices(),

@@ -289,10 +289,23 @@ pub(crate) fn pool_metadata_endpoint() -> Rule {
     .message("AL2023 and Bottlerocket need the metadata service to join: set metadata.httpEndpoint of the pool to enabled, or use a Custom image")
 }
 
-/// A duration between two others, in CEL.
+/// A duration between two others, in CEL. The form is looked at again because the pattern's own refusal is no
+/// sentence, and `duration()` of another form is an evaluation error.
 pub(crate) fn within(field: &str, least: &str, most: &str) -> Rule {
     Rule::new(format!(
-        "!has(self.{field}) || (duration(self.{field}) >= duration('{least}') && duration(self.{field}) <= duration('{most}'))"
+        "!has(self.{field}) || (self.{field}.matches('^([0-9]+h)?([0-9]+m)?([0-9]+s)?$') && \
+         duration(self.{field}) >= duration('{least}') && duration(self.{field}) <= duration('{most}'))"
     ))
-    .message(format!("{field} is out of range: give a duration from {least} to {most}").as_str())
+    .message(
+        format!("{field} is no duration from {least} to {most}: write one, such as 90s, 5m or 1h30m")
+            .as_str(),
+    )
+}
+
+/// IAM's two common mix-ups: the console shows ARNs, and the fields want names.
+pub(crate) fn identity_names() -> Rule {
+    Rule::new(
+        "(!has(self.role) || !self.role.startsWith('arn:')) && (!has(self.instanceProfile) || !self.instanceProfile.startsWith('arn:'))",
+    )
+    .message("role and instanceProfile are names, and this one is an ARN: keep what follows its last slash")
 }

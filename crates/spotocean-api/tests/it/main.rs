@@ -4,4 +4,5 @@
 
 mod examples;
 mod oldest_kubernetes;
+mod refusals;
 mod schema;
