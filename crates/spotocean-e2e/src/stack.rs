@@ -21,6 +21,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use serde_json::{Value, json};
 
 use crate::eventually::eventually;
 use crate::kubectl::Kubectl;
@@ -58,21 +59,47 @@ pub enum Shape {
 pub struct StackPlan {
     /// How much of it.
     pub shape: Shape,
+    /// Whose cluster it is.
+    pub cluster: ClusterSource,
     /// The seed of the simulated AWS.
     pub seed: u64,
-    /// Further arguments for `aws-sim`.
-    pub sim_arguments: Vec<String>,
+    /// What the simulated AWS is like where it differs from its defaults, as its `--scenario` file has it.
+    pub scenario: Value,
+}
+
+/// Where the cluster comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClusterSource {
+    /// A control plane of its own.
+    Own,
+    /// A cluster that runs already; only the Nodes of oceans are played by KWOK there.
+    Existing {
+        /// How to reach it.
+        kubeconfig: PathBuf,
+    },
 }
 
 impl StackPlan {
-    /// A stack of this shape with seed 1.
+    /// A stack of this shape with its own cluster and seed 1.
     pub fn new(shape: Shape) -> StackPlan {
         StackPlan {
             shape,
+            cluster: ClusterSource::Own,
             seed: 1,
-            sim_arguments: Vec::new(),
+            scenario: brisk(),
         }
     }
+}
+
+/// An AWS whose instances come and go in seconds, not minutes. Its clock runs true all the same: what the
+/// operator promises within two minutes must hold within two real ones.
+fn brisk() -> Value {
+    json!({
+        "timing": {
+            "launchCallSeconds": 0.3, "runningSeconds": 1.0, "bootSeconds": 3.0, "bootSpreadSeconds": 1.0,
+            "shutdownSeconds": 2.0,
+        },
+    })
 }
 
 /// A running stack. Dropping it ends every process and removes its directory;
@@ -82,10 +109,18 @@ pub struct Stack {
     // Fields drop in this order: processes first, then the group that would kill what is left.
     components: Mutex<BTreeMap<&'static str, Component>>,
     directory: PathBuf,
-    tools: ControlPlane,
-    credentials: Credentials,
+    kubeconfig: PathBuf,
+    /// Of its own cluster.
+    own: Option<OwnCluster>,
     sim_address: Option<String>,
     group: Group,
+}
+
+/// What a stack knows about a cluster that it started itself.
+#[derive(Debug)]
+struct OwnCluster {
+    tools: ControlPlane,
+    credentials: Credentials,
 }
 
 /// One process of the stack and how to start it again.
@@ -117,45 +152,58 @@ impl Stack {
     }
 
     async fn try_start(plan: &StackPlan) -> Result<Stack> {
-        let tools = toolchain::control_plane()?;
         let directory = group::new_directory()?;
         let group = Group::start(&directory)?;
         let logs = directory.join("logs");
         fs::create_dir(&logs).with_context(|| format!("{} cannot be made", logs.display()))?;
-        let ports = ports::free::<5>()?;
-        let credentials = Credentials::write(&directory, ports[2])?;
+        let kubeconfig = match &plan.cluster {
+            ClusterSource::Own => directory.join("kubeconfig"),
+            ClusterSource::Existing { kubeconfig } => kubeconfig.clone(),
+        };
         let components = Mutex::new(BTreeMap::new());
         let mut stack = Stack {
             components,
             directory,
-            tools,
-            credentials,
+            kubeconfig,
+            own: None,
             sim_address: None,
             group,
         };
-        stack.start_api_server(ports).await?;
-        stack.apply_kinds().await?;
-        if plan.shape >= Shape::Cluster {
-            stack.start_controllers(ports[3]).await?;
-        }
-        if plan.shape >= Shape::Cloud {
-            stack.start_sim(ports[4], plan).await?;
-        }
+        stack.start_components(plan).await?;
         Ok(stack)
     }
 
+    async fn start_components(&mut self, plan: &StackPlan) -> Result<()> {
+        let ports = ports::free::<5>()?;
+        if plan.cluster == ClusterSource::Own {
+            self.start_api_server(ports).await?;
+        }
+        self.apply_kinds().await?;
+        if plan.shape >= Shape::Cluster {
+            self.start_controllers(ports[3]).await?;
+        }
+        if plan.shape >= Shape::Cloud {
+            self.make_namespace(OPERATOR_NAMESPACE).await?;
+            self.start_sim(ports[4], plan).await?;
+        }
+        Ok(())
+    }
+
     async fn start_api_server(&mut self, ports: [u16; 5]) -> Result<()> {
-        self.launch(control_plane::etcd(&self.tools, &self.directory, ports))?;
+        let tools = toolchain::control_plane()?;
+        let credentials = Credentials::write(&self.directory, ports[2])?;
+        self.launch(control_plane::etcd(&tools, &self.directory, ports))?;
         self.launch(control_plane::api_server(
-            &self.tools,
-            &self.credentials,
+            &tools,
+            &credentials,
             &self.directory,
             ports,
         ))?;
         self.until("kube-apiserver wrote its certificate", || async {
-            self.credentials.write_kubeconfig()
+            credentials.write_kubeconfig(&self.kubeconfig)
         })
         .await?;
+        self.own = Some(OwnCluster { tools, credentials });
         self.await_api_server().await
     }
 
@@ -173,15 +221,24 @@ impl Stack {
     }
 
     async fn start_controllers(&mut self, kwok_port: u16) -> Result<()> {
-        let kwok = toolchain::kwok()?;
-        let kubeconfig = self.kubeconfig();
-        self.launch(control_plane::controller_manager(
-            &self.tools,
-            &self.credentials,
-            &kubeconfig,
+        let kubeconfig = &self.kubeconfig;
+        let nodes = if let Some(own) = &self.own {
+            self.launch(control_plane::controller_manager(
+                &own.tools,
+                &own.credentials,
+                kubeconfig,
+            ))?;
+            self.launch(control_plane::scheduler(&own.tools, kubeconfig))?;
+            control_plane::PlayedNodes::All
+        } else {
+            control_plane::PlayedNodes::OfOceans
+        };
+        self.launch(control_plane::kwok(
+            toolchain::kwok()?,
+            kubeconfig,
+            kwok_port,
+            nodes,
         ))?;
-        self.launch(control_plane::scheduler(&self.tools, &kubeconfig))?;
-        self.launch(control_plane::kwok(kwok, &kubeconfig, kwok_port))?;
         // Pods of a namespace are refused until kube-controller-manager made its service account.
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, "default");
         self.until(
@@ -200,14 +257,16 @@ impl Stack {
     async fn start_sim(&mut self, port: u16, plan: &StackPlan) -> Result<()> {
         let program = repository::program("aws-sim")?;
         let address = format!("127.0.0.1:{port}");
-        let mut arguments = vec![
+        let scenario = self.directory.join("scenario.json");
+        fs::write(&scenario, plan.scenario.to_string()).context("the scenario cannot be written")?;
+        let arguments = vec![
             format!("--listen={address}"),
-            format!("--kubeconfig={}", self.kubeconfig().display()),
+            format!("--kubeconfig={}", self.kubeconfig.display()),
             format!("--cluster={CLUSTER_NAME}"),
             format!("--queue={INTERRUPTION_QUEUE}"),
             format!("--seed={}", plan.seed),
+            format!("--scenario={}", scenario.display()),
         ];
-        arguments.extend(plan.sim_arguments.iter().cloned());
         self.launch(Recipe {
             name: "aws-sim",
             program,
@@ -326,17 +385,26 @@ impl Stack {
 
     /// A client with every permission; bound to the runtime that asks.
     pub async fn client(&self) -> Result<Client> {
-        credentials::client(&self.kubeconfig()).await
+        credentials::client(&self.kubeconfig).await
     }
 
-    /// A kubectl with every permission.
+    async fn make_namespace(&self, name: &str) -> Result<()> {
+        let manifest = format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}");
+        crate::manifest::apply(&self.client().await?, &manifest).await
+    }
+
+    /// A kubectl with every permission: of the cluster's own version, or the machine's for an existing cluster.
     pub fn kubectl(&self) -> Kubectl {
-        Kubectl::new(&self.tools.program("kubectl"), &self.kubeconfig())
+        let program = self
+            .own
+            .as_ref()
+            .map_or_else(|| "kubectl".into(), |own| own.tools.program("kubectl"));
+        Kubectl::new(&program, &self.kubeconfig)
     }
 
     /// The kubeconfig with every permission.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.credentials.kubeconfig()
+        self.kubeconfig.clone()
     }
 
     /// Writes a kubeconfig that carries a token of a service account, and its permissions alone.
@@ -357,8 +425,13 @@ impl Stack {
             .status
             .and_then(|status| status.token)
             .context("a token request is answered with a token")?;
-        self.credentials
-            .kubeconfig_with(&format!("{namespace}-{account}"), &token)
+        let own = self
+            .own
+            .as_ref()
+            .context("tokens are handed out for the stack's own cluster alone")?;
+        let path = self.directory.join(format!("kubeconfig-{namespace}-{account}"));
+        own.credentials.write_kubeconfig_with(&path, &token)?;
+        Ok(path)
     }
 
     /// The simulated AWS; fails on a stack without one.
@@ -391,7 +464,6 @@ fn kind_manifests() -> Result<Vec<String>> {
         Ok(entries) => entries
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
             .collect(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", directory.display())),
     };
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));

@@ -103,7 +103,20 @@ pub(super) fn scheduler(tools: &ControlPlane, kubeconfig: &Path) -> Recipe {
     )
 }
 
-pub(super) fn kwok(program: PathBuf, kubeconfig: &Path, port: u16) -> Recipe {
+/// Whose kubelets KWOK plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PlayedNodes {
+    /// Of every Node.
+    All,
+    /// Of the Nodes of oceans: the others have kubelets of their own.
+    OfOceans,
+}
+
+pub(super) fn kwok(program: PathBuf, kubeconfig: &Path, port: u16, nodes: PlayedNodes) -> Recipe {
+    let ours = match nodes {
+        PlayedNodes::All => "",
+        PlayedNodes::OfOceans => "spotocean.dev/ocean,",
+    };
     let arguments = vec![
         format!("--kubeconfig={}", kubeconfig.display()),
         format!(
@@ -111,7 +124,7 @@ pub(super) fn kwok(program: PathBuf, kubeconfig: &Path, port: u16) -> Recipe {
             repository::path("crates/xtask/kwok/stages.yaml").display()
         ),
         // The selector is judged by the apiserver, so that labelling a Node takes it out of KWOK's watch.
-        format!("--manage-nodes-with-label-selector=!{STOPPED_LABEL}"),
+        format!("--manage-nodes-with-label-selector={ours}!{STOPPED_LABEL}"),
         "--node-lease-duration-seconds=40".to_owned(),
         format!("--server-address=127.0.0.1:{port}"),
     ];

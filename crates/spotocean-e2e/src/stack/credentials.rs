@@ -63,21 +63,14 @@ impl Credentials {
         &self.server
     }
 
-    /// The administrator's kubeconfig, once written.
-    pub(super) fn kubeconfig(&self) -> PathBuf {
-        self.directory.join("kubeconfig")
-    }
-
     /// Writes the administrator's kubeconfig; fails until the apiserver has made its certificate.
-    pub(super) fn write_kubeconfig(&self) -> Result<()> {
-        put(&self.kubeconfig(), &self.render(&self.admin_token)?)
+    pub(super) fn write_kubeconfig(&self, path: &Path) -> Result<()> {
+        self.write_kubeconfig_with(path, &self.admin_token)
     }
 
     /// Writes a kubeconfig for another token.
-    pub(super) fn kubeconfig_with(&self, name: &str, token: &str) -> Result<PathBuf> {
-        let path = self.directory.join(format!("kubeconfig-{name}"));
-        put(&path, &self.render(token)?)?;
-        Ok(path)
+    pub(super) fn write_kubeconfig_with(&self, path: &Path, token: &str) -> Result<()> {
+        put(path, &self.render(token)?)
     }
 
     fn render(&self, token: &str) -> Result<String> {
