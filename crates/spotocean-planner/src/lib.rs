@@ -5,6 +5,7 @@
 //! command with its own code before the shell may act on it. Nothing here
 //! knows a clock, a client, a file, a logger or a random source.
 
+pub mod access;
 pub mod bootstrap;
 pub mod command;
 pub mod digest;
@@ -20,6 +21,7 @@ pub mod plan;
 pub mod pool;
 pub mod provisioning;
 pub mod report;
+pub mod settlement;
 pub mod snapshot;
 pub mod template;
 pub mod translate;

@@ -19,7 +19,8 @@ use spotocean_core::offering::Market;
 use spotocean_solver::solution::NewNode;
 
 use super::cooldown::LAUNCH_GENERATION;
-use super::supply::{Stock, ceiling};
+use super::in_flight::markets;
+use super::supply::{Stock, Supply, ceiling};
 use crate::bootstrap::BootstrapError;
 use crate::command::Purchase;
 use crate::digest::hexadecimal;
@@ -180,6 +181,22 @@ fn tags(snapshot: &Snapshot, view: &PoolView, launch: &str) -> Vec<ResourceTags>
             tags: tags.clone(),
         })
         .collect()
+}
+
+/// The launch templates of a stored launch, made again from what the pool is now: other content has other names.
+#[must_use]
+pub fn templates_of(snapshot: &Snapshot, supply: &Supply, launch: &OceanLaunch) -> Vec<LaunchTemplate> {
+    let Ok(stock) = &supply.state else {
+        return Vec::new();
+    };
+    let lot = Lot {
+        capacity_type: vocabulary::capacity_type(launch.spec.request.capacity_type),
+        markets: markets(launch).collect(),
+        nodes: Vec::new(),
+    };
+    configs(snapshot, &supply.view, stock, &lot)
+        .map(|(_, templates)| templates)
+        .unwrap_or_default()
 }
 
 type Configs = (Vec<LaunchTemplateConfig>, Vec<LaunchTemplate>);

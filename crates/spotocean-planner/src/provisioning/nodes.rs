@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use spotocean_api::label::UNREGISTERED_TAINT;
+use spotocean_api::ocean_launch::OceanLaunch;
 use spotocean_api::ocean_node::{OceanNode, Phase};
 use spotocean_core::claim::ClaimState;
 use spotocean_core::id::{InstanceId, NodeName, ObjectKey, PoolKey};
@@ -169,9 +170,8 @@ impl<'a> Survey<'a> {
 
     /// What the node reports; before it has reported, what is expected of it.
     fn allocatable(&self, node: &Node, starting: Option<&OceanNode>) -> Resources {
-        let expected = starting.and_then(|own| own.status.as_ref());
-        match expected {
-            Some(status) if node.allocatable.cpu_millis == 0 => vocabulary::resources(&status.allocatable),
+        match starting {
+            Some(own) if node.allocatable.cpu_millis == 0 => self.coming_resources(own, None),
             _ => node.allocatable.clone(),
         }
     }
@@ -179,7 +179,7 @@ impl<'a> Survey<'a> {
     fn add_coming(
         &self,
         own: &OceanNode,
-        launch: Option<&spotocean_api::ocean_launch::OceanLaunch>,
+        launch: Option<&OceanLaunch>,
         landscape: &mut Landscape,
     ) {
         let pods = self.nominate(own, landscape);
@@ -242,7 +242,7 @@ impl<'a> Survey<'a> {
     fn undecided_labels(
         &self,
         own: &OceanNode,
-        launch: Option<&spotocean_api::ocean_launch::OceanLaunch>,
+        launch: Option<&OceanLaunch>,
     ) -> Labels {
         let mut shared: Option<Labels> = None;
         for market in launch.into_iter().flat_map(markets) {
@@ -259,31 +259,20 @@ impl<'a> Survey<'a> {
         labels
     }
 
-    /// Allocatable as estimated at launch; before the answer the least of each resource over the launch's types,
+    /// Allocatable as expected of its type; before EC2's answer the least of each resource over the launch's types,
     /// and never less than what it was bought for.
-    fn coming_resources(
-        &self,
-        own: &OceanNode,
-        launch: Option<&spotocean_api::ocean_launch::OceanLaunch>,
-    ) -> Resources {
-        let estimated = own
-            .status
-            .iter()
-            .map(|status| vocabulary::resources(&status.allocatable))
-            .next();
+    fn coming_resources(&self, own: &OceanNode, launch: Option<&OceanLaunch>) -> Resources {
+        let estimated = own.status.iter().map(|status| vocabulary::resources(&status.allocatable)).next();
         if let Some(estimated) = estimated.filter(|estimated| estimated.cpu_millis > 0) {
             return estimated;
         }
         let stock = self.stocks.get(&pool_of(own));
-        let types: BTreeSet<_> = launch
-            .into_iter()
-            .flat_map(markets)
-            .map(|market| market.instance_type)
-            .collect();
+        let types: BTreeSet<_> = match market_of(own) {
+            Some(market) => BTreeSet::from([market.instance_type]),
+            None => launch.into_iter().flat_map(markets).map(|market| market.instance_type).collect(),
+        };
         let known = types.iter().filter_map(|name| stock?.estimates.get(name));
-        let least = known
-            .map(|figures| figures.allocatable.clone())
-            .reduce(|a, b| least(&a, &b));
+        let least = known.map(|figures| figures.allocatable.clone()).reduce(|a, b| least(&a, &b));
         let wanted = vocabulary::resources(&own.spec.resources);
         least.map_or_else(|| wanted.clone(), |least| least.maximum(&wanted))
     }
