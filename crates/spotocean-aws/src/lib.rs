@@ -30,6 +30,7 @@ mod subnet;
 mod tag;
 mod throttle;
 mod timestamp;
+pub mod verify;
 
 pub use client::{AwsCloud, LoadError};
 pub use error::NO_ANSWER;

@@ -32,6 +32,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Check on a real AWS account, under a dollar cap, what the tests take for granted. Spends money, so it wants --yes.
+    VerifyAws {
+        /// Passed on; `-- --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Check style and structure: file headers and sizes, dependency directions, purity, stray paths.
     Tidy,
 }
@@ -51,6 +57,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test => suite::run(),
         Command::Codegen { check: true } => codegen::run(codegen::CodegenMode::Check),
         Command::Codegen { check: false } => codegen::run(codegen::CodegenMode::Write),
+        Command::VerifyAws { arguments } => suite::verify_aws(&arguments),
         Command::Tidy => tidy::run(),
     }
 }

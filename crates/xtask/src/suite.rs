@@ -58,6 +58,20 @@ fn build(arguments: &[&str]) -> Result<()> {
     }
 }
 
+/// Runs the checks against a real account; the whole workspace is built, so that the AWS SDK is not built again.
+pub(crate) fn verify_aws(arguments: &[String]) -> Result<()> {
+    build_programs()?;
+    let status = Command::new(repository::program("verify-aws")?)
+        .args(arguments)
+        .status()
+        .context("verify-aws does not start")?;
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("AWS does not behave as expected, see above")
+    }
+}
+
 /// The cargo that runs this program, at the top of the repository.
 pub(crate) fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
