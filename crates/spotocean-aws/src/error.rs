@@ -156,9 +156,9 @@ pub(crate) fn kind(code: &str) -> CloudErrorKind {
 
 /// What an entry of `Errors[]` speaks about. `names_a_pool`: it echoes the override it is about.
 pub(crate) fn fleet_scope(code: &str, message: &str, names_a_pool: bool) -> ErrorScope {
-    // EC2 moved "your requested instance type is not supported in your requested Availability Zone"
+    // EC2 moved "Your requested instance type (..) is not supported in your requested Availability Zone"
     // from Unsupported to InvalidFleetConfiguration, which also covers requests that are wrong as a whole.
-    if code == "InvalidFleetConfiguration" && message.contains("not supported in your requested") {
+    if code == "InvalidFleetConfiguration" && message.starts_with("Your requested instance type") {
         return Offering;
     }
     match row(code) {

@@ -4,7 +4,7 @@
 //! failed batch is asked again without the ids its message names, or in halves
 //! where it names none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_ec2::operation::create_tags::builders::CreateTagsInputBuilder;
@@ -62,7 +62,8 @@ pub(crate) async fn by_id(cloud: &AwsCloud, ids: &[InstanceId]) -> Result<Vec<In
             Err(error) => return Err(error),
         }
     }
-    found.retain(|id, _| ids.contains(id));
+    let asked: BTreeSet<_> = ids.iter().collect();
+    found.retain(|id, _| asked.contains(id));
     Ok(found.into_values().collect())
 }
 
@@ -209,7 +210,7 @@ fn is_about_ids(error: &CloudError) -> bool {
 
 /// The ids in batches of what one call takes, each id once.
 fn batches(ids: &[InstanceId]) -> Vec<Vec<InstanceId>> {
-    let distinct: std::collections::BTreeSet<_> = ids.iter().cloned().collect();
+    let distinct: BTreeSet<_> = ids.iter().cloned().collect();
     let distinct: Vec<_> = distinct.into_iter().collect();
     distinct.chunks(IDS_PER_CALL).map(<[_]>::to_vec).collect()
 }
