@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A running `aws-sim`.
 #[derive(Debug, Clone)]
@@ -33,6 +33,46 @@ impl Sim {
         self.send(Method::GET, "/_sim/state", None).await
     }
 
+    /// Every instance it knows, the terminated ones too.
+    pub async fn instances(&self) -> Result<Vec<Instance>> {
+        let state = self.state().await?;
+        let instances = state["instances"]
+            .as_array()
+            .context("aws-sim's state lists no instances")?;
+        Ok(instances.iter().map(Instance::read).collect())
+    }
+
+    /// Instances that cost money, in a few words each.
+    pub async fn alive_instances(&self) -> Result<Vec<String>> {
+        let all = self.instances().await?;
+        let alive = all.iter().filter(|instance| instance.is_alive());
+        Ok(alive
+            .map(|instance| format!("{} {}", instance.id, instance.state))
+            .collect())
+    }
+
+    /// Gives one spot instance its two minutes' notice.
+    pub async fn interrupt(&self, instance_id: &str) -> Result<()> {
+        self.post("/_sim/interrupt", &json!({"instanceId": instance_id}))
+            .await
+            .map(drop)
+    }
+
+    /// Adds a fault rule, in the simulator's own form.
+    pub async fn add_fault(&self, rule: &Value) -> Result<()> {
+        self.post("/_sim/faults", rule).await.map(drop)
+    }
+
+    /// How often each action was called, for example `CreateFleet`.
+    pub async fn calls(&self, action: &str) -> Result<usize> {
+        let calls = self.get("/_sim/calls").await?;
+        let calls = calls["calls"]
+            .as_array()
+            .or_else(|| calls.as_array())
+            .context("aws-sim lists no calls")?;
+        Ok(calls.iter().filter(|call| call["action"] == action).count())
+    }
+
     /// Reads from the control API.
     pub async fn get(&self, path: &str) -> Result<Value> {
         self.send(Method::GET, path, None).await
@@ -49,6 +89,33 @@ impl Sim {
             return Ok(Value::Null);
         }
         serde_json::from_str(&answer).with_context(|| format!("aws-sim answered {path} with {answer}"))
+    }
+}
+
+/// One instance as the simulator has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its id.
+    pub id: String,
+    /// EC2's word for its state.
+    pub state: String,
+    /// All the simulator says of it.
+    pub raw: Value,
+}
+
+impl Instance {
+    fn read(raw: &Value) -> Instance {
+        let text = |field: &str| raw[field].as_str().unwrap_or_default().to_owned();
+        Instance {
+            id: text("instanceId"),
+            state: text("state"),
+            raw: raw.clone(),
+        }
+    }
+
+    /// Whether it costs money.
+    pub fn is_alive(&self) -> bool {
+        matches!(self.state.as_str(), "pending" | "running")
     }
 }
 

@@ -23,6 +23,8 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use crate::eventually::eventually;
 use crate::kubectl::Kubectl;
 use crate::process::{Process, Signal};
@@ -31,6 +33,9 @@ use crate::toolchain::{self, ControlPlane};
 use crate::{process, repository};
 use credentials::Credentials;
 use group::Group;
+
+/// Stacks that one process may run at once: each takes most of a gigabyte and, while it starts, two cores.
+static PLACES: Semaphore = Semaphore::const_new(2);
 
 /// How long a component may take until it answers; cold caches on two busy cores.
 const READY_WITHIN: Duration = Duration::from_secs(90);
@@ -114,6 +119,7 @@ pub struct Stack {
     own: Option<OwnCluster>,
     sim_address: Option<String>,
     group: Group,
+    _place: SemaphorePermit<'static>,
 }
 
 /// What a stack knows about a cluster that it started itself.
@@ -152,6 +158,10 @@ impl Stack {
     }
 
     async fn try_start(plan: &StackPlan) -> Result<Stack> {
+        let place = PLACES
+            .acquire()
+            .await
+            .context("the places of stacks are never closed")?;
         let directory = group::new_directory()?;
         let group = Group::start(&directory)?;
         let logs = directory.join("logs");
@@ -168,6 +178,7 @@ impl Stack {
             own: None,
             sim_address: None,
             group,
+            _place: place,
         };
         stack.start_components(plan).await?;
         Ok(stack)

@@ -3,9 +3,11 @@
 //! Decides which command runs; each lies in a module of its own.
 
 mod codegen;
+mod demo;
 mod suite;
 mod tidy;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +26,18 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Tell the whole story on this machine: pods become spot nodes, one is taken away, all go again.
+    Demo {
+        /// End after the story, with status 0 only if every step held.
+        #[arg(long)]
+        once: bool,
+        /// Play in a cluster that runs already; KWOK plays only the Nodes of its oceans.
+        #[arg(long, value_name = "PATH")]
+        kubeconfig: Option<PathBuf>,
+        /// Decides the simulated market.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+    },
     /// Run every test, building the tools they need first.
     Test,
     /// Write the files that are generated from the Rust types: crds/ and the reference pages.
@@ -54,6 +68,19 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Demo {
+            once,
+            kubeconfig,
+            seed,
+        } => demo::run(&demo::DemoPlan {
+            ending: if once {
+                demo::Ending::Leave
+            } else {
+                demo::Ending::Stay
+            },
+            cluster: demo::cluster_source(kubeconfig),
+            seed,
+        }),
         Command::Test => suite::run(),
         Command::Codegen { check: true } => codegen::run(codegen::CodegenMode::Check),
         Command::Codegen { check: false } => codegen::run(codegen::CodegenMode::Write),
