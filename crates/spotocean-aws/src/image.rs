@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_sdk_ec2::operation::describe_images::builders::DescribeImagesInputBuilder;
-use aws_sdk_ec2::types::{Image as Described, ImageState};
+use aws_sdk_ec2::types::{EbsBlockDevice, Image as Described, ImageState};
 use aws_sdk_ssm::operation::get_parameter::builders::GetParameterInputBuilder;
 use spotocean_core::instance_type::Architecture;
 use spotocean_core::port::{CloudError, CloudErrorKind, Image, ImageQuery, SelectorTerm};
@@ -208,7 +208,7 @@ fn read(image: &Described) -> Option<Image> {
         created_at: image.creation_date()?.parse().ok()?,
         root_volume_gib: root_volume
             .and_then(|device| device.ebs())
-            .and_then(|volume| volume.volume_size()),
+            .and_then(EbsBlockDevice::volume_size),
         root_device: root_device.into(),
     })
 }

@@ -12,7 +12,7 @@ use aws_sdk_ec2::operation::delete_tags::builders::DeleteTagsInputBuilder;
 use aws_sdk_ec2::operation::describe_instances::builders::DescribeInstancesInputBuilder;
 use aws_sdk_ec2::operation::get_console_output::builders::GetConsoleOutputInputBuilder;
 use aws_sdk_ec2::operation::terminate_instances::builders::TerminateInstancesInputBuilder;
-use aws_sdk_ec2::types::{Instance as Described, InstanceLifecycleType, Tag};
+use aws_sdk_ec2::types::{Instance as Described, InstanceLifecycleType, Reservation, Tag};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use spotocean_core::capacity_type::CapacityType;
@@ -170,7 +170,7 @@ async fn describe(
             items: answer
                 .reservations()
                 .iter()
-                .flat_map(|reservation| reservation.instances())
+                .flat_map(Reservation::instances)
                 .filter_map(read)
                 .collect(),
             next: answer.next_token,

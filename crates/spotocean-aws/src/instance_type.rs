@@ -4,8 +4,9 @@
 
 use aws_sdk_ec2::operation::describe_instance_types::builders::DescribeInstanceTypesInputBuilder;
 use aws_sdk_ec2::types::{
-    AttachmentLimitType, EphemeralNvmeSupport, GpuInfo, InstanceStorageInfo, InstanceTypeInfo, NetworkInfo,
-    NeuronInfo, UsageClassType, VirtualizationType,
+    AttachmentLimitType, DiskInfo, EbsInfo, EphemeralNvmeSupport, GpuInfo, InstanceStorageInfo,
+    InstanceTypeHypervisor, InstanceTypeInfo, NetworkCardInfo, NetworkInfo, NeuronDeviceCoreInfo, NeuronInfo,
+    UsageClassType, VirtualizationType,
 };
 use spotocean_core::instance_type::{Accelerator, Architecture, InstanceType};
 use spotocean_core::port::CloudError;
@@ -61,7 +62,7 @@ fn read(info: &InstanceTypeInfo) -> Option<InstanceType> {
         accelerators: accelerators(info),
         hypervisor: info
             .hypervisor()
-            .map(|name| name.as_str())
+            .map(InstanceTypeHypervisor::as_str)
             .unwrap_or_default()
             .into(),
         is_bare_metal: info.bare_metal().unwrap_or_default(),
@@ -86,7 +87,7 @@ fn default_card_interfaces(network: &NetworkInfo) -> Option<i64> {
         .network_cards()
         .iter()
         .find(|card| card.network_card_index() == Some(default_card))
-        .and_then(|card| card.maximum_network_interfaces())
+        .and_then(NetworkCardInfo::maximum_network_interfaces)
         .or(network.maximum_network_interfaces())
         .map(i64::from)
 }
@@ -96,7 +97,7 @@ fn peak_gbps(network: &NetworkInfo) -> i64 {
     let peaks: Vec<f64> = network
         .network_cards()
         .iter()
-        .filter_map(|card| card.peak_bandwidth_in_gbps())
+        .filter_map(NetworkCardInfo::peak_bandwidth_in_gbps)
         .collect();
     let stated = || {
         let words = network.network_performance().unwrap_or_default();
@@ -129,7 +130,7 @@ fn local_nvme(storage: &InstanceStorageInfo) -> (i64, i64) {
     let disks = storage
         .disks()
         .iter()
-        .filter_map(|disk| disk.count())
+        .filter_map(DiskInfo::count)
         .map(i64::from)
         .sum();
     (storage.total_size_in_gb().unwrap_or(0), disks)
@@ -172,7 +173,10 @@ fn neurons(info: &NeuronInfo) -> Vec<Accelerator> {
         .iter()
         .flat_map(|device| {
             let devices = i64::from(device.count().unwrap_or(0));
-            let cores = device.core_info().and_then(|cores| cores.count()).unwrap_or(0);
+            let cores = device
+                .core_info()
+                .and_then(NeuronDeviceCoreInfo::count)
+                .unwrap_or(0);
             let accelerator = |resource: &str, count| Accelerator {
                 resource: resource.into(),
                 name: device.name().unwrap_or_default().to_ascii_lowercase().into(),
@@ -193,7 +197,7 @@ fn neurons(info: &NeuronInfo) -> Vec<Accelerator> {
 /// 28 holds for every Nitro type and bare metal, or is below what they have.
 fn attachment_slots(info: &InstanceTypeInfo, network_interfaces: i64, local_nvme_disks: i64) -> i64 {
     let ebs = info.ebs_info();
-    let stated = ebs.and_then(|ebs| ebs.maximum_ebs_attachments()).map(i64::from);
+    let stated = ebs.and_then(EbsInfo::maximum_ebs_attachments).map(i64::from);
     let is_dedicated =
         ebs.and_then(|ebs| ebs.attachment_limit_type()) == Some(&AttachmentLimitType::Dedicated);
     let is_xen = info.hypervisor().is_some_and(|name| name.as_str() == "xen");

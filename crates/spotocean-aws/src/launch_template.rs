@@ -13,17 +13,17 @@ use std::sync::Arc;
 use aws_sdk_ec2::operation::create_launch_template::builders::CreateLaunchTemplateInputBuilder;
 use aws_sdk_ec2::operation::delete_launch_template::builders::DeleteLaunchTemplateInputBuilder;
 use aws_sdk_ec2::operation::describe_launch_templates::builders::DescribeLaunchTemplatesInputBuilder;
-use aws_sdk_ec2::types::builders::RequestLaunchTemplateDataBuilder;
 use aws_sdk_ec2::types::{
     LaunchTemplate as Described, LaunchTemplateBlockDeviceMappingRequest,
     LaunchTemplateEbsBlockDeviceRequest, LaunchTemplateHttpTokensState,
     LaunchTemplateIamInstanceProfileSpecificationRequest, LaunchTemplateInstanceMetadataEndpointState,
     LaunchTemplateInstanceMetadataOptionsRequest, LaunchTemplateInstanceMetadataProtocolIpv6,
     LaunchTemplateInstanceNetworkInterfaceSpecificationRequest, LaunchTemplateTagSpecificationRequest,
-    LaunchTemplatesMonitoringRequest, RequestLaunchTemplateData, ResourceType, VolumeType,
+    LaunchTemplatesMonitoringRequest, RequestLaunchTemplateData, ResourceType, VolumeType, builders,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use builders::RequestLaunchTemplateDataBuilder;
 use jiff::Timestamp;
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::launch::{BlockDevice, LaunchTemplate, MetadataOptions};
@@ -144,7 +144,7 @@ fn network(
     let groups = template
         .security_groups
         .iter()
-        .map(|group| group.to_string())
+        .map(std::string::ToString::to_string)
         .collect();
     let Some(public_ip) = template.public_ip else {
         return data.set_security_group_ids(Some(groups));
