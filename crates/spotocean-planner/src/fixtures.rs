@@ -84,6 +84,7 @@ pub(crate) fn snapshot() -> SnapshotBuilder {
         snapshot: Snapshot {
             now: now(),
             cluster_uid: CLUSTER_UID.into(),
+            kubernetes_version: Some("1.36".into()),
             sources: Sources {
                 kubernetes: complete(),
                 instances: complete(),
@@ -365,6 +366,7 @@ pub(crate) fn pod(name: &str) -> Pod {
         deleted_at: None,
         termination_grace_seconds: 30,
         do_not_disrupt: None,
+        retry: None,
     }
 }
 
