@@ -129,7 +129,12 @@ pub fn wanted(strategy: Strategy, candidate: &Candidate, units_left: f64, remain
 }
 
 /// How many pools a strategy really tries.
-pub fn tries(strategy: Strategy, pools_tried: usize, pools_to_use: Option<usize>, candidates: usize) -> usize {
+pub fn tries(
+    strategy: Strategy,
+    pools_tried: usize,
+    pools_to_use: Option<usize>,
+    candidates: usize,
+) -> usize {
     match strategy {
         Strategy::Diversified => candidates,
         Strategy::LowestPrice => pools_tried.max(pools_to_use.unwrap_or(0)),
@@ -146,7 +151,11 @@ mod tests {
     fn candidate(key: &str, price: u64, depth: u64, priority: Option<f64>) -> Candidate {
         Candidate {
             key: key.into(),
-            quote: Quote { price_micro_usd_per_hour: price, depth, hazard_ppm_per_hour: 0 },
+            quote: Quote {
+                price_micro_usd_per_hour: price,
+                depth,
+                hazard_ppm_per_hour: 0,
+            },
             weight: 1.0,
             priority,
             on_demand_micro_usd_per_hour: 100,
@@ -170,13 +179,20 @@ mod tests {
             (Strategy::Prioritized, 10.0, vec![1, 0, 2, 3]),
             (Strategy::Diversified, 10.0, vec![0, 2, 1]),
         ] {
-            assert_eq!(order(strategy, &pools, units, 1), expected, "{strategy:?} {units}");
+            assert_eq!(
+                order(strategy, &pools, units, 1),
+                expected,
+                "{strategy:?} {units}"
+            );
         }
     }
 
     #[test]
     fn weights_round_instances_up_and_price_counts_per_unit() {
-        let big = Candidate { weight: 16.0, ..candidate("big", 160, 10, None) };
+        let big = Candidate {
+            weight: 16.0,
+            ..candidate("big", 160, 10, None)
+        };
         assert_eq!(big.instances_for(40.0), 3);
         let small = candidate("small", 12, 100, None);
         assert_eq!(order(Strategy::LowestPrice, &[small, big], 40.0, 1), [1, 0]);

@@ -49,12 +49,18 @@ pub fn admit(world: &World, instance: &Instance) -> Result<Admission, Refusal> {
     check_network(world, instance)?;
     let needs_aws_auth_for = check_role(world, instance)?;
     let node = node::registered(world, instance, &settings).map_err(Refusal::ForGood)?;
-    Ok(Admission { node, needs_aws_auth_for })
+    Ok(Admission {
+        node,
+        needs_aws_auth_for,
+    })
 }
 
 /// The settings the image makes of the user data.
 pub fn settings_of(world: &World, instance: &Instance) -> Result<NodeSettings, Refusal> {
-    let family = world.images.get(&instance.image_id).map_or(Family::Plain, |image| image.family);
+    let family = world
+        .images
+        .get(&instance.image_id)
+        .map_or(Family::Plain, |image| image.family);
     let read = match family {
         Family::Al2023 => nodeadm::read(&instance.user_data),
         Family::Bottlerocket => bottlerocket::read(&instance.user_data),
@@ -117,7 +123,9 @@ fn check_network(world: &World, instance: &Instance) -> Result<(), Refusal> {
 /// The role must be admitted by an access entry, or by `aws-auth` where the cluster reads it.
 fn check_role(world: &World, instance: &Instance) -> Result<Option<String>, Refusal> {
     let Some(profile) = &instance.instance_profile else {
-        return Err(Refusal::ForGood("kubelet: Unauthorized: the instance has no instance profile".to_owned()));
+        return Err(Refusal::ForGood(
+            "kubelet: Unauthorized: the instance has no instance profile".to_owned(),
+        ));
     };
     let role = world
         .iam
@@ -126,10 +134,16 @@ fn check_role(world: &World, instance: &Instance) -> Result<Option<String>, Refu
         .and_then(|profile| profile.role.as_ref())
         .and_then(|role| world.iam.roles.get(role));
     let Some(role) = role else {
-        return Err(Refusal::ForNow(format!("kubelet: Unauthorized: instance profile {profile} carries no role")));
+        return Err(Refusal::ForNow(format!(
+            "kubelet: Unauthorized: instance profile {profile} carries no role"
+        )));
     };
     let arn = role.arn();
-    let entry = world.eks.access_entries.get(&arn).filter(|_| world.eks.has_access_entries());
+    let entry = world
+        .eks
+        .access_entries
+        .get(&arn)
+        .filter(|_| world.eks.has_access_entries());
     match entry {
         Some(entry) if entry.kind == "EC2_LINUX" => Ok(None),
         Some(entry) => Err(Refusal::ForNow(format!(
@@ -137,6 +151,8 @@ fn check_role(world: &World, instance: &Instance) -> Result<Option<String>, Refu
             entry.kind
         ))),
         None if world.eks.reads_aws_auth() => Ok(Some(arn)),
-        None => Err(Refusal::ForNow(format!("kubelet: Unauthorized: role {arn} has no access entry"))),
+        None => Err(Refusal::ForNow(format!(
+            "kubelet: Unauthorized: role {arn} has no access entry"
+        ))),
     }
 }

@@ -236,7 +236,13 @@ impl Catalogue {
                 .unwrap_or_default()
                 .into_iter()
                 .map(|(name, (interruption_bucket, saving_percent))| {
-                    (name, Advice { interruption_bucket, saving_percent })
+                    (
+                        name,
+                        Advice {
+                            interruption_bucket,
+                            saving_percent,
+                        },
+                    )
                 })
                 .collect(),
             os_memory_mib: performance
@@ -269,14 +275,20 @@ impl Catalogue {
 }
 
 fn zones(meta: &Meta, region: &str) -> Result<Vec<Zone>, CatalogueError> {
-    let found = meta.regions.get(region).ok_or_else(|| CatalogueError::UnknownRegion {
-        found: region.to_owned(),
-        known: meta.regions.keys().cloned().collect::<Vec<_>>().join(", "),
-    })?;
+    let found = meta
+        .regions
+        .get(region)
+        .ok_or_else(|| CatalogueError::UnknownRegion {
+            found: region.to_owned(),
+            known: meta.regions.keys().cloned().collect::<Vec<_>>().join(", "),
+        })?;
     let mut zones: Vec<Zone> = found
         .zones
         .iter()
-        .map(|(id, name)| Zone { name: name.clone(), id: id.clone() })
+        .map(|(id, name)| Zone {
+            name: name.clone(),
+            id: id.clone(),
+        })
         .collect();
     zones.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(zones)
@@ -290,7 +302,11 @@ mod tests {
     fn regions_have_their_types_and_zones() {
         for (region, types, zones) in [("us-east-1", 1243, 6), ("us-west-2", 1237, 4)] {
             let catalogue = Catalogue::of_region(region).expect("a known region");
-            assert_eq!((catalogue.types.len(), catalogue.zones.len()), (types, zones), "{region}");
+            assert_eq!(
+                (catalogue.types.len(), catalogue.zones.len()),
+                (types, zones),
+                "{region}"
+            );
         }
         assert!(Catalogue::of_region("mars-north-1").is_err());
     }

@@ -49,7 +49,11 @@ impl Clock {
         Clock {
             started: Instant::now(),
             started_at: Timestamp::now(),
-            speed: if speed.is_finite() && speed > 0.0 { speed } else { 1.0 },
+            speed: if speed.is_finite() && speed > 0.0 {
+                speed
+            } else {
+                1.0
+            },
             skipped_ms: AtomicI64::new(0),
         }
     }

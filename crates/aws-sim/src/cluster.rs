@@ -49,8 +49,14 @@ impl Cluster {
     /// Whether the `aws-auth` ConfigMap lets a role in as a node.
     async fn aws_auth_admits(&self, role_arn: &str) -> anyhow::Result<bool> {
         let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), "kube-system");
-        let Some(map) = maps.get_opt("aws-auth").await? else { return Ok(false) };
-        let rows = map.data.unwrap_or_default().remove("mapRoles").unwrap_or_default();
+        let Some(map) = maps.get_opt("aws-auth").await? else {
+            return Ok(false);
+        };
+        let rows = map
+            .data
+            .unwrap_or_default()
+            .remove("mapRoles")
+            .unwrap_or_default();
         Ok(admits(&rows, role_arn))
     }
 
@@ -69,7 +75,9 @@ impl Cluster {
             Err(error) => return Err(error.into()),
         }
         let status = json!({"status": node.status});
-        self.nodes().patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await?;
+        self.nodes()
+            .patch_status(&name, &PatchParams::default(), &Patch::Merge(&status))
+            .await?;
         Ok(())
     }
 
@@ -79,17 +87,37 @@ impl Cluster {
             return Ok(());
         }
         let label = json!({"metadata": {"labels": {STOPPED_LABEL: "true"}}});
-        ignore_missing(self.nodes().patch(name, &PatchParams::default(), &Patch::Merge(&label)).await)?;
-        let unknown = ready("Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.");
+        ignore_missing(
+            self.nodes()
+                .patch(name, &PatchParams::default(), &Patch::Merge(&label))
+                .await,
+        )?;
+        let unknown = ready(
+            "Unknown",
+            "NodeStatusUnknown",
+            "Kubelet stopped posting node status.",
+        );
         let status = json!({"status": {"conditions": [unknown]}});
-        ignore_missing(self.nodes().patch_status(name, &PatchParams::default(), &Patch::Strategic(&status)).await)?;
+        ignore_missing(
+            self.nodes()
+                .patch_status(name, &PatchParams::default(), &Patch::Strategic(&status))
+                .await,
+        )?;
         Ok(())
     }
 
     async fn delete(&self, name: &str, instance_id: &str) -> anyhow::Result<()> {
-        let Some(node) = self.find(name, instance_id).await? else { return Ok(()) };
-        let preconditions = Preconditions { uid: node.metadata.uid, resource_version: None };
-        let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let Some(node) = self.find(name, instance_id).await? else {
+            return Ok(());
+        };
+        let preconditions = Preconditions {
+            uid: node.metadata.uid,
+            resource_version: None,
+        };
+        let parameters = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::default()
+        };
         match self.nodes().delete(name, &parameters).await {
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
             other => other.map(drop).map_err(Into::into),
@@ -126,23 +154,41 @@ fn facts(kubeconfig: &Kubeconfig, path: &Path) -> anyhow::Result<ClusterFacts> {
         .find(|each| each.name == context.cluster)
         .and_then(|each| each.cluster.as_ref())
         .with_context(|| format!("{} has no cluster '{}'", path.display(), context.cluster))?;
-    let certificate_authority = match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
+    let certificate_authority = match (
+        &cluster.certificate_authority_data,
+        &cluster.certificate_authority,
+    ) {
         (Some(data), _) => data.clone(),
-        (None, Some(file)) => STANDARD.encode(std::fs::read(file).with_context(|| format!("{file} cannot be read"))?),
+        (None, Some(file)) => {
+            STANDARD.encode(std::fs::read(file).with_context(|| format!("{file} cannot be read"))?)
+        }
         (None, None) => ClusterFacts::default().certificate_authority,
     };
-    let endpoint = cluster.server.clone().context("the cluster has no server address")?;
-    Ok(ClusterFacts { endpoint, certificate_authority })
+    let endpoint = cluster
+        .server
+        .clone()
+        .context("the cluster has no server address")?;
+    Ok(ClusterFacts {
+        endpoint,
+        certificate_authority,
+    })
 }
 
 /// Whether `mapRoles` has a row that makes the role a node (aws-iam-authenticator).
 fn admits(map_roles: &str, role_arn: &str) -> bool {
     let rows: Value = serde_yaml::from_str(map_roles).unwrap_or(Value::Null);
     rows.as_array().into_iter().flatten().any(|row| {
-        let groups: Vec<&str> = row["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let groups: Vec<&str> = row["groups"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         row["rolearn"] == role_arn
             && row["username"] == "system:node:{{EC2PrivateDNSName}}"
-            && ["system:bootstrappers", "system:nodes"].iter().all(|group| groups.contains(group))
+            && ["system:bootstrappers", "system:nodes"]
+                .iter()
+                .all(|group| groups.contains(group))
     })
 }
 
@@ -150,7 +196,11 @@ fn admits(map_roles: &str, role_arn: &str) -> bool {
 pub async fn carry_out(shared: Arc<Shared>, effect: Effect) {
     let Some(cluster) = shared.cluster.clone() else {
         if let Effect::Join { instance_id } = effect {
-            note(&shared, &instance_id, "kubelet: this simulator was started without a cluster to join");
+            note(
+                &shared,
+                &instance_id,
+                "kubelet: this simulator was started without a cluster to join",
+            );
         }
         return;
     };
@@ -183,7 +233,13 @@ where
 async fn join(shared: &Shared, cluster: &Cluster, instance_id: &str) {
     let judged = {
         let world = shared.world();
-        let Some(instance) = world.instances.get(instance_id).filter(|found| found.holds_capacity()) else { return };
+        let Some(instance) = world
+            .instances
+            .get(instance_id)
+            .filter(|found| found.holds_capacity())
+        else {
+            return;
+        };
         boot::admit(&world, instance)
     };
     let outcome = match judged {
@@ -194,7 +250,8 @@ async fn join(shared: &Shared, cluster: &Cluster, instance_id: &str) {
 }
 
 async fn enter(cluster: &Cluster, admission: &boot::Admission) -> Result<(), Refusal> {
-    let failed = |error: anyhow::Error| Refusal::ForNow(format!("kubelet: unable to register node: {error:#}"));
+    let failed =
+        |error: anyhow::Error| Refusal::ForNow(format!("kubelet: unable to register node: {error:#}"));
     if let Some(role) = &admission.needs_aws_auth_for
         && !cluster.aws_auth_admits(role).await.map_err(failed)?
     {
@@ -209,14 +266,19 @@ async fn enter(cluster: &Cluster, admission: &boot::Admission) -> Result<(), Ref
 fn settle(shared: &Shared, instance_id: &str, outcome: Result<Node, Refusal>) {
     let mut world = shared.world();
     let retries = matches!(outcome, Err(Refusal::ForNow(_)));
-    let Some(instance) = world.instances.get_mut(instance_id) else { return };
+    let Some(instance) = world.instances.get_mut(instance_id) else {
+        return;
+    };
     match outcome {
         Ok(node) => {
             let name = node.metadata.name.unwrap_or_default();
             instance.log(format!("kubelet: Successfully registered node {name}"));
             instance.membership = Membership::Joined { node: name.clone() };
             if !instance.holds_capacity() {
-                let effect = Effect::Silence { node: name, instance_id: instance_id.to_owned() };
+                let effect = Effect::Silence {
+                    node: name,
+                    instance_id: instance_id.to_owned(),
+                };
                 world.effects.push(effect);
                 shared.wake();
             }
@@ -245,13 +307,18 @@ mod tests {
 
     #[test]
     fn aws_auth_rows_must_be_whole() {
-        let row = |username: &str, groups: &str| format!("- rolearn: arn:x\n  username: {username}\n  groups: {groups}\n");
+        let row = |username: &str, groups: &str| {
+            format!("- rolearn: arn:x\n  username: {username}\n  groups: {groups}\n")
+        };
         let node = "system:node:{{EC2PrivateDNSName}}";
         for (rows, expected) in [
             (row(node, "[system:bootstrappers, system:nodes]"), true),
             (row(node, "[system:nodes]"), false),
             (row("admin", "[system:bootstrappers, system:nodes]"), false),
-            (row(node, "[system:bootstrappers, system:nodes]").replace("arn:x", "arn:y"), false),
+            (
+                row(node, "[system:bootstrappers, system:nodes]").replace("arn:x", "arn:y"),
+                false,
+            ),
             ("not: [yaml".to_owned(), false),
             (String::new(), false),
         ] {

@@ -22,7 +22,7 @@ type Reply = Result<Json<Value>, (StatusCode, Json<Value>)>;
 type Account = State<Arc<Shared>>;
 
 /// The routes, below `/_sim`.
-pub fn routes() -> Router<Arc<Shared>> {
+pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/state", get(state))
         .route("/calls", get(calls).delete(clear_calls))
@@ -50,7 +50,10 @@ fn refused(status: StatusCode, message: impl Into<String>) -> (StatusCode, Json<
 }
 
 fn no_instance(id: &str) -> (StatusCode, Json<Value>) {
-    refused(StatusCode::NOT_FOUND, format!("there is no instance '{id}'; GET /_sim/state lists them"))
+    refused(
+        StatusCode::NOT_FOUND,
+        format!("there is no instance '{id}'; GET /_sim/state lists them"),
+    )
 }
 
 async fn state(State(shared): Account) -> Json<Value> {
@@ -115,7 +118,9 @@ fn fleets(world: &World) -> Vec<Value> {
 }
 
 fn described(world: &World, instance: &Instance) -> Value {
-    let quote = world.market.quote(&instance.pool(), instance.lifecycle(), world.now());
+    let quote = world
+        .market
+        .quote(&instance.pool(), instance.lifecycle(), world.now());
     let (membership, reason) = match &instance.membership {
         Membership::Outside => ("outside", None),
         Membership::Refused(reason) => ("refused", Some(reason)),
@@ -167,7 +172,12 @@ async fn calls(State(shared): Account, Query(query): Query<CallsQuery>) -> Json<
         .calls()
         .iter()
         .filter(|call| query.action.as_ref().is_none_or(|action| *action == call.action))
-        .filter(|call| query.service.as_ref().is_none_or(|service| *service == call.service))
+        .filter(|call| {
+            query
+                .service
+                .as_ref()
+                .is_none_or(|service| *service == call.service)
+        })
         .filter(|call| query.since.is_none_or(|since| call.sequence > since))
         .collect();
     Json(json!({"calls": found}))
@@ -200,7 +210,8 @@ async fn market(State(shared): Account, Query(query): Query<MarketQuery>) -> Jso
         .filter(|pool| crate::filter::wildcard(&query.instance_type, &pool.instance_type))
         .filter_map(|pool| {
             let zone = world.catalogue.zone(&pool.zone_id)?;
-            let is_wanted = crate::filter::wildcard(&query.zone, &zone.name) || crate::filter::wildcard(&query.zone, &zone.id);
+            let is_wanted = crate::filter::wildcard(&query.zone, &zone.name)
+                || crate::filter::wildcard(&query.zone, &zone.id);
             let quote = |lifecycle| {
                 let quote = world.market.quote(pool, lifecycle, now)?;
                 Some(json!({
@@ -223,7 +234,10 @@ async fn market(State(shared): Account, Query(query): Query<MarketQuery>) -> Jso
 async fn change_market(State(shared): Account, Json(order): Json<MarketOrder>) -> Reply {
     let pools = shared.world().order_market(&order);
     if pools == 0 {
-        let message = format!("no pool matches type '{}' in zone '{}'", order.instance_type, order.zone);
+        let message = format!(
+            "no pool matches type '{}' in zone '{}'",
+            order.instance_type, order.zone
+        );
         return Err(refused(StatusCode::NOT_FOUND, message));
     }
     Ok(Json(json!({"pools": pools})))
@@ -239,11 +253,19 @@ struct InstanceOrder {
 
 async fn interrupt(State(shared): Account, Json(order): Json<InstanceOrder>) -> Reply {
     let mut world = shared.world();
-    let instance = world.instances.get(&order.instance_id).ok_or_else(|| no_instance(&order.instance_id))?;
+    let instance = world
+        .instances
+        .get(&order.instance_id)
+        .ok_or_else(|| no_instance(&order.instance_id))?;
     if instance.lifecycle() != Lifecycle::Spot || !instance.holds_capacity() {
         return Err(refused(
             StatusCode::CONFLICT,
-            format!("'{}' is {} and {}: only a living spot instance is interrupted", instance.id, instance.lifecycle().name(), instance.state.name()),
+            format!(
+                "'{}' is {} and {}: only a living spot instance is interrupted",
+                instance.id,
+                instance.lifecycle().name(),
+                instance.state.name()
+            ),
         ));
     }
     world.interrupt(&order.instance_id, order.notice_seconds);
@@ -269,7 +291,11 @@ async fn terminate(State(shared): Account, Json(order): Json<InstanceOrder>) -> 
     if !world.instances.contains_key(&order.instance_id) {
         return Err(no_instance(&order.instance_id));
     }
-    world.shut_down(&order.instance_id, "Server.InternalError", "Server.InternalError: Internal error on termination");
+    world.shut_down(
+        &order.instance_id,
+        "Server.InternalError",
+        "Server.InternalError: Internal error on termination",
+    );
     drop(world);
     shared.wake();
     Ok(Json(json!({})))
@@ -280,9 +306,16 @@ async fn impair(State(shared): Account, Json(order): Json<InstanceOrder>) -> Rep
     let mut world = shared.world();
     let not_before = world.now().plus_seconds(order.notice_seconds.unwrap_or(86_400.0));
     let event_id = format!("instance-event-{}", world.new_uuid());
-    let instance = world.instances.get_mut(&order.instance_id).ok_or_else(|| no_instance(&order.instance_id))?;
+    let instance = world
+        .instances
+        .get_mut(&order.instance_id)
+        .ok_or_else(|| no_instance(&order.instance_id))?;
     match order.event_code {
-        Some(code) => instance.events.push(ScheduledEvent { id: event_id, code, not_before }),
+        Some(code) => instance.events.push(ScheduledEvent {
+            id: event_id,
+            code,
+            not_before,
+        }),
         None => instance.is_impaired = true,
     }
     Ok(Json(json!({})))
@@ -305,7 +338,12 @@ fn ec2_source() -> String {
 
 /// Any EventBridge event, such as an AWS Health one.
 async fn event(State(shared): Account, Json(order): Json<EventOrder>) -> Json<Value> {
-    shared.world().emit_event(&order.detail_type, &order.source, json!(order.resources), order.detail);
+    shared.world().emit_event(
+        &order.detail_type,
+        &order.source,
+        json!(order.resources),
+        order.detail,
+    );
     shared.wake();
     Json(json!({}))
 }
@@ -360,7 +398,12 @@ async fn quota(State(shared): Account, Json(order): Json<QuotaOrder>) -> Reply {
     let lifecycle = match order.lifecycle.as_str() {
         "spot" => Lifecycle::Spot,
         "on-demand" => Lifecycle::OnDemand,
-        other => return Err(refused(StatusCode::BAD_REQUEST, format!("lifecycle is '{other}'; it must be spot or on-demand"))),
+        other => {
+            return Err(refused(
+                StatusCode::BAD_REQUEST,
+                format!("lifecycle is '{other}'; it must be spot or on-demand"),
+            ));
+        }
     };
     shared.world().quotas.set(lifecycle, order.group, order.vcpus);
     Ok(Json(json!({})))
@@ -377,13 +420,19 @@ async fn subnet(State(shared): Account, Json(order): Json<SubnetOrder>) -> Reply
     let mut world = shared.world();
     let mut count = 0;
     for subnet in world.network.subnets.values_mut() {
-        if [&subnet.id, &subnet.zone, &subnet.zone_id].into_iter().any(|name| crate::filter::wildcard(&order.subnet, name)) {
+        if [&subnet.id, &subnet.zone, &subnet.zone_id]
+            .into_iter()
+            .any(|name| crate::filter::wildcard(&order.subnet, name))
+        {
             subnet.set_free_addresses(order.free_addresses);
             count += 1;
         }
     }
     if count == 0 {
-        return Err(refused(StatusCode::NOT_FOUND, format!("no subnet matches '{}' by id, zone name or zone id", order.subnet)));
+        return Err(refused(
+            StatusCode::NOT_FOUND,
+            format!("no subnet matches '{}' by id, zone name or zone id", order.subnet),
+        ));
     }
     Ok(Json(json!({"subnets": count})))
 }
@@ -439,7 +488,12 @@ async fn outage(State(shared): Account, Json(order): Json<OutageOrder>) -> Reply
         .catalogue
         .zone(&order.zone)
         .map(|zone| zone.id.clone())
-        .ok_or_else(|| refused(StatusCode::NOT_FOUND, format!("there is no zone '{}'", order.zone)))?;
+        .ok_or_else(|| {
+            refused(
+                StatusCode::NOT_FOUND,
+                format!("there is no zone '{}'", order.zone),
+            )
+        })?;
     if order.on {
         world.outages.insert(zone);
     } else {
@@ -459,8 +513,15 @@ struct ClusterOrder {
 
 async fn cluster(State(shared): Account, Json(order): Json<ClusterOrder>) -> Reply {
     let modes = ["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"];
-    if let Some(mode) = order.authentication_mode.as_deref().filter(|mode| !modes.contains(mode)) {
-        return Err(refused(StatusCode::BAD_REQUEST, format!("authenticationMode is '{mode}'; it must be one of {modes:?}")));
+    if let Some(mode) = order
+        .authentication_mode
+        .as_deref()
+        .filter(|mode| !modes.contains(mode))
+    {
+        return Err(refused(
+            StatusCode::BAD_REQUEST,
+            format!("authenticationMode is '{mode}'; it must be one of {modes:?}"),
+        ));
     }
     let mut world = shared.world();
     let eks = &mut world.eks;

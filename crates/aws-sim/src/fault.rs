@@ -116,7 +116,11 @@ impl Rules {
     /// Adds a rule at the end; answers with its id.
     pub fn add(&mut self, rule: Rule) -> u64 {
         self.last_id += 1;
-        self.rules.push(Rule { id: self.last_id, seen: 0, ..rule });
+        self.rules.push(Rule {
+            id: self.last_id,
+            seen: 0,
+            ..rule
+        });
         self.last_id
     }
 
@@ -142,14 +146,21 @@ impl Rules {
     pub fn judge(&mut self, service: &str, action: &str) -> Option<Verdict> {
         let mut verdict = None;
         for rule in &mut self.rules {
-            let matches = rule.service.as_deref().is_none_or(|found| found == service) && wildcard(&rule.action, action);
+            let matches = rule.service.as_deref().is_none_or(|found| found == service)
+                && wildcard(&rule.action, action);
             if !matches {
                 continue;
             }
             rule.seen += 1;
-            let end = rule.count.map_or(u64::MAX, |count| rule.nth.saturating_add(count));
+            let end = rule
+                .count
+                .map_or(u64::MAX, |count| rule.nth.saturating_add(count));
             if verdict.is_none() && rule.seen >= rule.nth && rule.seen < end {
-                verdict = Some(Verdict { rule: rule.id, when: rule.when, fault: rule.fault.clone() });
+                verdict = Some(Verdict {
+                    rule: rule.id,
+                    when: rule.when,
+                    fault: rule.fault.clone(),
+                });
             }
         }
         verdict
@@ -178,16 +189,30 @@ mod tests {
         for rule in rules {
             book.add(rule.clone());
         }
-        let found: Vec<Option<u64>> =
-            calls.iter().map(|call| book.judge("ec2", call).map(|verdict| verdict.rule)).collect();
+        let found: Vec<Option<u64>> = calls
+            .iter()
+            .map(|call| book.judge("ec2", call).map(|verdict| verdict.rule))
+            .collect();
         assert_eq!(found, expected);
     }
 
     #[test]
     fn rules_count_calls_apply_in_order_and_wear_out() {
-        check(&[rule("CreateFleet", 2, Some(1))], &["CreateFleet"; 3], &[None, Some(1), None]);
-        check(&[rule("Describe*", 1, None)], &["DescribeSubnets", "CreateFleet"], &[Some(1), None]);
-        check(&[rule("*", 2, Some(1)), rule("X", 1, Some(2))], &["X"; 3], &[Some(2), Some(1), None]);
+        check(
+            &[rule("CreateFleet", 2, Some(1))],
+            &["CreateFleet"; 3],
+            &[None, Some(1), None],
+        );
+        check(
+            &[rule("Describe*", 1, None)],
+            &["DescribeSubnets", "CreateFleet"],
+            &[Some(1), None],
+        );
+        check(
+            &[rule("*", 2, Some(1)), rule("X", 1, Some(2))],
+            &["X"; 3],
+            &[Some(2), Some(1), None],
+        );
     }
 
     #[test]

@@ -38,15 +38,23 @@ impl Filters {
     pub fn parse(params: &Params) -> Result<Filters, ApiError> {
         let mut filters = Vec::new();
         for each in params.list("Filter") {
-            let name = each.text("Name").ok_or_else(|| ApiError::missing("Filter.Name"))?;
+            let name = each
+                .text("Name")
+                .ok_or_else(|| ApiError::missing("Filter.Name"))?;
             let values = each.texts("Value");
             if values.is_empty() {
-                return Err(ApiError::invalid_value(format!("The filter '{name}' needs at least one value")));
+                return Err(ApiError::invalid_value(format!(
+                    "The filter '{name}' needs at least one value"
+                )));
             }
             filters.push((name.to_owned(), values));
         }
         if filters.iter().map(|(_, values)| values.len()).sum::<usize>() > 200 {
-            return Err(ApiError::new(400, "FilterLimitExceeded", "The maximum number of filter values specified on a single call is 200"));
+            return Err(ApiError::new(
+                400,
+                "FilterLimitExceeded",
+                "The maximum number of filter values specified on a single call is 200",
+            ));
         }
         Ok(Filters(filters))
     }
@@ -74,8 +82,12 @@ impl Filters {
         values_of: impl Fn(&str) -> Vec<String>,
     ) -> bool {
         self.0.iter().all(|(name, patterns)| {
-            let values = tags.and_then(|tags| tag_values(tags, name)).unwrap_or_else(|| values_of(name));
-            values.iter().any(|value| patterns.iter().any(|pattern| wildcard(pattern, value)))
+            let values = tags
+                .and_then(|tags| tag_values(tags, name))
+                .unwrap_or_else(|| values_of(name));
+            values
+                .iter()
+                .any(|value| patterns.iter().any(|pattern| wildcard(pattern, value)))
         })
     }
 }
@@ -114,7 +126,9 @@ mod tests {
 
     #[test]
     fn filters_and_together_and_values_or_together() {
-        let params = Params::parse("Filter.1.Name=tag:a&Filter.1.Value.1=x&Filter.1.Value.2=y*&Filter.2.Name=zone&Filter.2.Value.1=z");
+        let params = Params::parse(
+            "Filter.1.Name=tag:a&Filter.1.Value.1=x&Filter.1.Value.2=y*&Filter.2.Name=zone&Filter.2.Value.1=z",
+        );
         let filters = Filters::parse(&params).expect("well formed");
         let accept = |value: &str, zone: &str| {
             let tags = BTreeMap::from([("a".to_owned(), value.to_owned())]);

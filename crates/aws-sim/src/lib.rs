@@ -61,7 +61,10 @@ impl Simulator {
             Some(path) => Some(Cluster::from_kubeconfig(path).await?),
             None => None,
         };
-        let facts = cluster.as_ref().map(|cluster| cluster.facts.clone()).unwrap_or_default();
+        let facts = cluster
+            .as_ref()
+            .map(|cluster| cluster.facts.clone())
+            .unwrap_or_default();
         let listener = TcpListener::bind(&options.listen)
             .await
             .with_context(|| format!("cannot listen on {}: choose a free address", options.listen))?;
@@ -75,7 +78,12 @@ impl Simulator {
             tokio::spawn(server::live(shared.clone())),
             tokio::spawn(server::serve(listener, shared.clone())),
         ];
-        Ok(Running { url, queue_url, shared, tasks })
+        Ok(Running {
+            url,
+            queue_url,
+            shared,
+            tasks,
+        })
     }
 }
 
@@ -97,7 +105,10 @@ impl Running {
 
 impl std::fmt::Debug for Running {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Running").field("url", &self.url).finish_non_exhaustive()
+        formatter
+            .debug_struct("Running")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 

@@ -106,13 +106,21 @@ impl Market {
         for instance_type in catalogue.types.values() {
             for zone in &catalogue.zones {
                 if instance_type.offered_in(&zone.id) {
-                    let pool = Pool { instance_type: instance_type.name.clone(), zone_id: zone.id.clone() };
+                    let pool = Pool {
+                        instance_type: instance_type.name.clone(),
+                        zone_id: zone.id.clone(),
+                    };
                     let found = facts_of(catalogue, instance_type, &zone.id, seed);
                     facts.insert(pool, found);
                 }
             }
         }
-        Market { seed, facts, used: BTreeMap::new(), overrides: BTreeMap::new() }
+        Market {
+            seed,
+            facts,
+            used: BTreeMap::new(),
+            overrides: BTreeMap::new(),
+        }
     }
 
     /// All pools, in order.
@@ -131,7 +139,9 @@ impl Market {
                 Lifecycle::OnDemand => facts.on_demand_micro_usd_per_hour,
                 Lifecycle::Spot => self.spot_price(pool, facts, now),
             },
-            depth: self.capacity(pool, facts, lifecycle, now).saturating_sub(self.used(pool, lifecycle)),
+            depth: self
+                .capacity(pool, facts, lifecycle, now)
+                .saturating_sub(self.used(pool, lifecycle)),
             hazard_ppm_per_hour: match lifecycle {
                 Lifecycle::OnDemand => 0,
                 Lifecycle::Spot => self
@@ -163,17 +173,24 @@ impl Market {
         let pools: Vec<Pool> = self
             .facts
             .keys()
-            .filter(|pool| crate::filter::wildcard(types, &pool.instance_type) && zone_ids.contains(&pool.zone_id))
+            .filter(|pool| {
+                crate::filter::wildcard(types, &pool.instance_type) && zone_ids.contains(&pool.zone_id)
+            })
             .cloned()
             .collect();
         for pool in &pools {
             let spot = change.depth.map(|depth| depth + self.used(pool, Lifecycle::Spot));
-            let on_demand = change.on_demand_depth.map(|depth| depth + self.used(pool, Lifecycle::OnDemand));
+            let on_demand = change
+                .on_demand_depth
+                .map(|depth| depth + self.used(pool, Lifecycle::OnDemand));
             let entry = self.overrides.entry(pool.clone()).or_default();
             spot.map(|capacity| entry.capacity.insert(Lifecycle::Spot, capacity));
             on_demand.map(|capacity| entry.capacity.insert(Lifecycle::OnDemand, capacity));
             if let Some(price_micro_usd_per_hour) = change.price_micro_usd_per_hour {
-                entry.prices.push(PriceChange { at: now, price_micro_usd_per_hour });
+                entry.prices.push(PriceChange {
+                    at: now,
+                    price_micro_usd_per_hour,
+                });
             }
             entry.hazard_ppm_per_hour = change.hazard_ppm_per_hour.or(entry.hazard_ppm_per_hour);
         }
@@ -194,9 +211,14 @@ impl Market {
     }
 
     fn ordered_changes(&self, pool: &Pool, facts: &Facts, from: Moment, to: Moment) -> Vec<PriceChange> {
-        let forced = self.overrides.get(pool).map_or(&[][..], |found| &found.prices[..]);
+        let forced = self
+            .overrides
+            .get(pool)
+            .map_or(&[][..], |found| &found.prices[..]);
         // A forced price holds from then on: the seeded walk ends where the first order was given.
-        let walk_end = forced.first().map_or(to, |change| Moment(change.at.0 - 1).min(to));
+        let walk_end = forced
+            .first()
+            .map_or(to, |change| Moment(change.at.0 - 1).min(to));
         let first_day = from.0.div_euclid(DAY_MS) - 10;
         let mut changes: Vec<PriceChange> = (first_day..=walk_end.0.div_euclid(DAY_MS))
             .flat_map(|day| self.changes_of_day(pool, facts, day))
@@ -209,13 +231,19 @@ impl Market {
     fn spot_price(&self, pool: &Pool, facts: &Facts, now: Moment) -> u64 {
         self.ordered_changes(pool, facts, now, now)
             .last()
-            .map_or(facts.mean_spot_micro_usd_per_hour, |change| change.price_micro_usd_per_hour)
+            .map_or(facts.mean_spot_micro_usd_per_hour, |change| {
+                change.price_micro_usd_per_hour
+            })
     }
 
     /// 0 to 2 changes on a day, of a few percent around the pool's mean (aws.md 2.8: "adjust gradually").
     fn changes_of_day(&self, pool: &Pool, facts: &Facts, day: i64) -> Vec<PriceChange> {
         let day_text = day.to_string();
-        let words = [pool.instance_type.as_str(), pool.zone_id.as_str(), day_text.as_str()];
+        let words = [
+            pool.instance_type.as_str(),
+            pool.zone_id.as_str(),
+            day_text.as_str(),
+        ];
         let draw = random::hash(self.seed, &words);
         // Every third day is certain to have one, so that a price is never older than ten days.
         let count = if day.rem_euclid(3) == 0 { 1 } else { draw % 3 };
@@ -224,7 +252,10 @@ impl Market {
             .map(|index| {
                 let shift = i64::try_from((draw >> (8 + index * 20)) % 43_000).unwrap_or(0) * 1000;
                 let at = Moment(day * DAY_MS + index * slot_ms + shift);
-                PriceChange { at, price_micro_usd_per_hour: self.walk(pool, facts, at) }
+                PriceChange {
+                    at,
+                    price_micro_usd_per_hour: self.walk(pool, facts, at),
+                }
             })
             .collect()
     }
@@ -247,17 +278,24 @@ impl Market {
     }
 
     fn capacity(&self, pool: &Pool, facts: &Facts, lifecycle: Lifecycle, now: Moment) -> u64 {
-        if let Some(forced) = self.overrides.get(pool).and_then(|found| found.capacity.get(&lifecycle)) {
+        if let Some(forced) = self
+            .overrides
+            .get(pool)
+            .and_then(|found| found.capacity.get(&lifecycle))
+        {
             return *forced;
         }
         let words = ["depth", lifecycle.name(), &pool.instance_type, &pool.zone_id];
         let draw = random::unit(self.seed, &words);
         let epoch = now.0.div_euclid(EPOCH_MS).to_string();
-        let tide = 0.75 + 0.5 * random::unit(self.seed, &["tide", &pool.instance_type, &pool.zone_id, &epoch]);
+        let tide =
+            0.75 + 0.5 * random::unit(self.seed, &["tide", &pool.instance_type, &pool.zone_id, &epoch]);
         let vcpus = match (facts.accelerated, lifecycle) {
             (true, Lifecycle::Spot) => draw * draw * 400.0,
             (true, Lifecycle::OnDemand) => draw * 800.0,
-            (false, Lifecycle::Spot) => 60.0 + 4000.0 * draw * draw / (1.0 + facts.hazard_ppm_per_hour as f64 / 150.0),
+            (false, Lifecycle::Spot) => {
+                60.0 + 4000.0 * draw * draw / (1.0 + facts.hazard_ppm_per_hour as f64 / 150.0)
+            }
             (false, Lifecycle::OnDemand) => 4000.0 + 20_000.0 * draw,
         };
         (vcpus * tide) as u64 / facts.vcpu.max(1)
@@ -281,7 +319,11 @@ fn facts_of(catalogue: &Catalogue, instance_type: &InstanceType, zone_id: &str, 
         spot: instance_type.spot && on_demand > 0,
         vcpu: u64::from(instance_type.vcpu),
         accelerated: !instance_type.gpu.is_empty() || !instance_type.neuron.is_empty(),
-        hazard_ppm_per_hour: hazard(advice.map_or(1, |advice| advice.interruption_bucket), seed, &words),
+        hazard_ppm_per_hour: hazard(
+            advice.map_or(1, |advice| advice.interruption_bucket),
+            seed,
+            &words,
+        ),
     }
 }
 

@@ -28,7 +28,10 @@ pub fn registered(world: &World, instance: &Instance, settings: &NodeSettings) -
         .types
         .get(&instance.instance_type)
         .ok_or_else(|| format!("kubelet: unknown machine type {}", instance.instance_type))?;
-    let image = world.images.get(&instance.image_id).ok_or("kubelet: the image is gone")?;
+    let image = world
+        .images
+        .get(&instance.image_id)
+        .ok_or("kubelet: the image is gone")?;
     let max_pods = settings.max_pods.unwrap_or(found.max_pods);
     let capacity = capacity(world, instance, (found, image), settings, max_pods);
     let allocatable = allocatable(&capacity, settings, max_pods)?;
@@ -41,7 +44,10 @@ pub fn registered(world: &World, instance: &Instance, settings: &NodeSettings) -
         metadata: ObjectMeta {
             name: Some(instance.private_dns_name.clone()),
             labels: Some(labels),
-            annotations: Some(BTreeMap::from([("kwok.x-k8s.io/node".to_owned(), "fake".to_owned())])),
+            annotations: Some(BTreeMap::from([(
+                "kwok.x-k8s.io/node".to_owned(),
+                "fake".to_owned(),
+            )])),
             ..ObjectMeta::default()
         },
         spec: Some(NodeSpec {
@@ -53,7 +59,11 @@ pub fn registered(world: &World, instance: &Instance, settings: &NodeSettings) -
             addresses: Some(addresses(instance)),
             capacity: Some(quantities(&capacity)),
             allocatable: Some(quantities(&allocatable)),
-            conditions: Some(vec![ready("False", "KubeletNotReady", "container runtime network not ready")]),
+            conditions: Some(vec![ready(
+                "False",
+                "KubeletNotReady",
+                "container runtime network not ready",
+            )]),
             node_info: Some(system_info(world, instance, image)),
             ..NodeStatus::default()
         }),
@@ -73,8 +83,17 @@ pub fn ready(status: &str, reason: &str, message: &str) -> NodeCondition {
     }
 }
 
-fn labels(world: &World, instance: &Instance, found: &InstanceType, settings: &NodeSettings) -> BTreeMap<String, String> {
-    let arch = if instance.architecture == "arm64" { "arm64" } else { "amd64" };
+fn labels(
+    world: &World,
+    instance: &Instance,
+    found: &InstanceType,
+    settings: &NodeSettings,
+) -> BTreeMap<String, String> {
+    let arch = if instance.architecture == "arm64" {
+        "arm64"
+    } else {
+        "amd64"
+    };
     let region = world.options.region.as_str();
     let mut labels = settings.labels.clone();
     for (key, value) in [
@@ -116,18 +135,29 @@ fn addresses(instance: &Instance) -> Vec<NodeAddress> {
         ("Hostname", instance.private_dns_name.clone()),
     ]
     .into_iter()
-    .map(|(kind, address)| NodeAddress { type_: kind.to_owned(), address })
+    .map(|(kind, address)| NodeAddress {
+        type_: kind.to_owned(),
+        address,
+    })
     .collect()
 }
 
 fn system_info(world: &World, instance: &Instance, image: &Image) -> NodeSystemInfo {
-    let version = image.kubernetes_version.clone().unwrap_or_else(|| world.eks.version.clone());
+    let version = image
+        .kubernetes_version
+        .clone()
+        .unwrap_or_else(|| world.eks.version.clone());
     let os_image = match image.family {
         Family::Bottlerocket => "Bottlerocket OS (aws-k8s)",
         Family::Al2023 | Family::Plain => "Amazon Linux 2023",
     };
     NodeSystemInfo {
-        architecture: if instance.architecture == "arm64" { "arm64" } else { "amd64" }.to_owned(),
+        architecture: if instance.architecture == "arm64" {
+            "arm64"
+        } else {
+            "amd64"
+        }
+        .to_owned(),
         operating_system: "linux".to_owned(),
         os_image: os_image.to_owned(),
         kernel_version: "6.12.40".to_owned(),
@@ -154,7 +184,10 @@ fn capacity(
         ("cpu".to_owned(), u64::from(found.vcpu) * 1000),
         ("memory".to_owned(), world.catalogue.os_memory_mib(found) * MIB),
         ("pods".to_owned(), u64::from(max_pods)),
-        ("ephemeral-storage".to_owned(), storage_bytes(instance, found, image, settings)),
+        (
+            "ephemeral-storage".to_owned(),
+            storage_bytes(instance, found, image, settings),
+        ),
     ]);
     // The device plugins are taken to run where the image variant brings the drivers.
     let gpus: u64 = found.gpu.iter().map(|gpu| u64::from(gpu.count)).sum();
@@ -163,7 +196,11 @@ fn capacity(
     }
     let devices: u64 = found.neuron.iter().map(|device| u64::from(device.count)).sum();
     if image.variant == "neuron" && devices > 0 {
-        let cores: u64 = found.neuron.iter().map(|device| u64::from(device.count * device.cores)).sum();
+        let cores: u64 = found
+            .neuron
+            .iter()
+            .map(|device| u64::from(device.count * device.cores))
+            .sum();
         amounts.insert("aws.amazon.com/neuron".to_owned(), devices);
         amounts.insert("aws.amazon.com/neuroncore".to_owned(), cores);
     }
@@ -238,7 +275,8 @@ fn reserved(given: &BTreeMap<String, String>) -> Result<Amounts, String> {
         .iter()
         .map(|(resource, text)| {
             let unit = if resource == "cpu" { 1000.0 } else { 1.0 };
-            let amount = parsed(text).ok_or_else(|| format!("kubelet: invalid quantity '{text}' reserved for {resource}"))?;
+            let amount = parsed(text)
+                .ok_or_else(|| format!("kubelet: invalid quantity '{text}' reserved for {resource}"))?;
             Ok((resource.clone(), (amount * unit) as u64))
         })
         .collect()
@@ -258,7 +296,9 @@ fn threshold_of(text: &str, capacity: u64) -> Result<u64, String> {
 /// A Kubernetes quantity as a number.
 fn parsed(text: &str) -> Option<f64> {
     let text = text.trim();
-    let split = text.find(|letter: char| !(letter.is_ascii_digit() || ".-+".contains(letter))).unwrap_or(text.len());
+    let split = text
+        .find(|letter: char| !(letter.is_ascii_digit() || ".-+".contains(letter)))
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(split);
     let factor = match suffix {
         "" => 1.0,
@@ -318,13 +358,19 @@ mod tests {
         assert_eq!(by_default["memory"], (7600 - 255 - 11 * 29 - 100) * MIB);
         assert_eq!(by_default["ephemeral-storage"], 17 * GIB);
         let told = NodeSettings {
-            kube_reserved: Some(BTreeMap::from([("cpu".into(), "100m".into()), ("memory".into(), "1Gi".into())])),
+            kube_reserved: Some(BTreeMap::from([
+                ("cpu".into(), "100m".into()),
+                ("memory".into(), "1Gi".into()),
+            ])),
             system_reserved: BTreeMap::from([("memory".into(), "512Mi".into())]),
             eviction_hard: Some(BTreeMap::from([("memory.available".into(), "5%".into())])),
             ..NodeSettings::default()
         };
         let found = allocatable(&amounts(2, 8000), &told, 29).expect("valid");
-        assert_eq!((found["cpu"], found["memory"]), (1900, (8000 - 1024 - 512 - 400) * MIB));
+        assert_eq!(
+            (found["cpu"], found["memory"]),
+            (1900, (8000 - 1024 - 512 - 400) * MIB)
+        );
         assert_eq!(found["ephemeral-storage"], 20 * GIB);
     }
 }

@@ -72,7 +72,11 @@ pub fn ec2(world: &mut World, action: &str, params: &Params) -> Answer {
 
 /// Ends a request whose checks have passed, if it asked only for those.
 pub fn refuse_dry_run(params: &Params) -> Result<(), ApiError> {
-    if params.flag("DryRun")? { Err(ApiError::dry_run()) } else { Ok(()) }
+    if params.flag("DryRun")? {
+        Err(ApiError::dry_run())
+    } else {
+        Ok(())
+    }
 }
 
 /// The paging of a Describe call with these limits of `MaxResults`.

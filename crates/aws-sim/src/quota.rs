@@ -37,7 +37,10 @@ pub enum Group {
 impl Group {
     /// The group an instance type belongs to, by the letters its name begins with.
     pub fn of(instance_type: &str) -> Group {
-        let letters: String = instance_type.chars().take_while(char::is_ascii_lowercase).collect();
+        let letters: String = instance_type
+            .chars()
+            .take_while(char::is_ascii_lowercase)
+            .collect();
         match letters.as_str() {
             "dl" => Group::Dl,
             "inf" => Group::Inf,
@@ -66,10 +69,13 @@ pub struct Quotas {
 impl Quotas {
     /// The limit of a group: what was set, else that of an account that has been in use for a while.
     pub fn limit_vcpus(&self, lifecycle: Lifecycle, group: Group) -> u64 {
-        self.limits.get(&(lifecycle, group)).copied().unwrap_or(match group {
-            Group::Standard => 20_000,
-            _ => 1_000,
-        })
+        self.limits
+            .get(&(lifecycle, group))
+            .copied()
+            .unwrap_or(match group {
+                Group::Standard => 20_000,
+                _ => 1_000,
+            })
     }
 
     /// Sets a limit.

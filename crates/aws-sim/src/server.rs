@@ -28,6 +28,7 @@ use crate::state::call::Call;
 use crate::throttle;
 use crate::wire::error::ApiError;
 use crate::wire::reply::{Protocol, Reply};
+use crate::wire::xml::Element;
 
 use self::request::{ApiRequest, Content};
 
@@ -90,9 +91,15 @@ impl Shared {
     /// Lets the calls held under this name go (all, when unset); answers with how many.
     pub fn release(&self, name: Option<&str>) -> usize {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let ids: Vec<u64> =
-            held.iter().filter(|(_, found)| name.is_none_or(|name| name == found)).map(|(id, _)| *id).collect();
-        self.released.lock().unwrap_or_else(PoisonError::into_inner).extend(&ids);
+        let ids: Vec<u64> = held
+            .iter()
+            .filter(|(_, found)| name.is_none_or(|name| name == found))
+            .map(|(id, _)| *id)
+            .collect();
+        self.released
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(&ids);
         self.releases.send_modify(|count| *count += 1);
         ids.len()
     }
@@ -100,16 +107,27 @@ impl Shared {
     async fn hold(&self, name: &str) {
         let id = self.last_hold.fetch_add(1, Ordering::Relaxed);
         let mut releases = self.releases.subscribe();
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).push((id, name.to_owned()));
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((id, name.to_owned()));
         loop {
-            if self.released.lock().unwrap_or_else(PoisonError::into_inner).remove(&id) {
+            if self
+                .released
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&id)
+            {
                 break;
             }
             if releases.changed().await.is_err() {
                 break;
             }
         }
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).retain(|(found, _)| *found != id);
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(found, _)| *found != id);
     }
 }
 
@@ -216,7 +234,10 @@ async fn process(shared: Arc<Shared>, request: Request) -> Ending {
     let bytes = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
         Ok(bytes) => bytes,
         Err(error) => {
-            let error = ApiError::client("InvalidInput", format!("The payload for the body of the request is too large: {error}"));
+            let error = ApiError::client(
+                "InvalidInput",
+                format!("The payload for the body of the request is too large: {error}"),
+            );
             return Ending::Reply(Reply::error(Protocol::Ec2Query, &error, "unread"));
         }
     };
@@ -265,15 +286,20 @@ async fn carry_through(
 ) -> (Ending, Option<String>) {
     let protocol = request.protocol;
     let struck = |error: &ApiError| {
-        (Ending::Reply(Reply::error(protocol, error, request_id)), Some(error.code.clone()))
+        (
+            Ending::Reply(Reply::error(protocol, error, request_id)),
+            Some(error.code.clone()),
+        )
     };
     let dropped = || (Ending::HangUp, Some("connection dropped".to_owned()));
     let normal = || perform(shared, request, request_id);
-    let Some(Verdict { when, fault, .. }) = verdict else { return normal().await };
+    let Some(Verdict { when, fault, .. }) = verdict else {
+        return normal().await;
+    };
     match (when, fault) {
         (When::Before, Fault::Error(injected)) => struck(&(&injected).into()),
         (When::Before, Fault::Drop) => dropped(),
-        (_, Fault::Empty) => (Ending::Reply(empty(request, request_id)), None),
+        (_, Fault::Empty) => (Ending::Reply(emptied(shared, request, request_id)), None),
         (When::Before, fault) => {
             wait(shared, &fault).await;
             normal().await
@@ -302,12 +328,20 @@ async fn wait(shared: &Shared, fault: &Fault) {
     }
 }
 
-/// A success without content.
-fn empty(request: &ApiRequest, request_id: &str) -> Reply {
-    match request.protocol {
-        Protocol::Ec2Query => Reply::ec2(&request.action, request_id, Vec::new()),
-        Protocol::Query(namespace) => Reply::query(&request.action, request_id, namespace, Vec::new()),
-        protocol @ (Protocol::Json(_) | Protocol::RestJson) => Reply::json(protocol, &serde_json::json!({})),
+/// A success that finds nothing: the shape of the real answer with every list empty.
+fn emptied(shared: &Shared, request: &ApiRequest, request_id: &str) -> Reply {
+    let world = &mut *shared.world();
+    let hollow = |children: Vec<Element>| children.iter().filter_map(Element::hollow).collect();
+    match (&request.content, request.protocol) {
+        (Content::Query(params), Protocol::Ec2Query) if request.action.starts_with("Describe") => {
+            let children = operations::ec2(world, &request.action, params).unwrap_or_default();
+            Reply::ec2(&request.action, request_id, hollow(children))
+        }
+        (_, Protocol::Ec2Query) => Reply::ec2(&request.action, request_id, Vec::new()),
+        (_, Protocol::Query(namespace)) => Reply::query(&request.action, request_id, namespace, Vec::new()),
+        (_, protocol @ (Protocol::Json(_) | Protocol::RestJson)) => {
+            Reply::json(protocol, &serde_json::json!({}))
+        }
     }
 }
 
@@ -329,14 +363,17 @@ async fn perform(shared: &Shared, request: &ApiRequest, request_id: &str) -> (En
     }
     match result {
         Ok(reply) => (Ending::Reply(reply), None),
-        Err(error) => {
-            (Ending::Reply(Reply::error(request.protocol, &error, request_id)), Some(error.code))
-        }
+        Err(error) => (
+            Ending::Reply(Reply::error(request.protocol, &error, request_id)),
+            Some(error.code),
+        ),
     }
 }
 
 fn long_poll_seconds(request: &ApiRequest) -> Option<u64> {
-    let Content::Json(body) = &request.content else { return None };
+    let Content::Json(body) = &request.content else {
+        return None;
+    };
     (request.action == "ReceiveMessage")
         .then(|| body["WaitTimeSeconds"].as_u64())
         .flatten()
@@ -344,7 +381,12 @@ fn long_poll_seconds(request: &ApiRequest) -> Option<u64> {
 }
 
 /// Receives until there is something, or the wait is over.
-async fn poll(shared: &Shared, request: &ApiRequest, request_id: &str, seconds: u64) -> Result<Reply, ApiError> {
+async fn poll(
+    shared: &Shared,
+    request: &ApiRequest,
+    request_id: &str,
+    seconds: u64,
+) -> Result<Reply, ApiError> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(seconds);
     loop {
         let arrived = shared.arrived.notified();
@@ -372,19 +414,28 @@ fn once(shared: &Shared, request: &ApiRequest, request_id: &str) -> Result<Reply
 fn refuse_denied(world: &World, request: &ApiRequest) -> Result<(), ApiError> {
     let (service, action) = (&request.service, &request.action);
     let is_denied = world.denied.iter().any(|denied| {
-        let pattern = denied.split_once(':').map_or(denied.as_str(), |(_, action)| action);
+        let pattern = denied
+            .split_once(':')
+            .map_or(denied.as_str(), |(_, action)| action);
         let names_service = denied.split_once(':').is_none_or(|(found, _)| found == service);
         names_service && crate::filter::wildcard(pattern, action)
     });
     if !is_denied {
         return Ok(());
     }
-    let user = format!("arn:aws:sts::{}:assumed-role/spotocean/simulated", crate::state::ACCOUNT);
-    let message = format!("User: {user} is not authorized to perform: {service}:{action} because no identity-based policy allows the {service}:{action} action");
+    let user = format!(
+        "arn:aws:sts::{}:assumed-role/spotocean/simulated",
+        crate::state::ACCOUNT
+    );
+    let message = format!(
+        "User: {user} is not authorized to perform: {service}:{action} because no identity-based policy allows the {service}:{action} action"
+    );
     Err(match request.protocol {
-        Protocol::Ec2Query => {
-            ApiError::new(403, "UnauthorizedOperation", format!("You are not authorized to perform this operation. {message}"))
-        }
+        Protocol::Ec2Query => ApiError::new(
+            403,
+            "UnauthorizedOperation",
+            format!("You are not authorized to perform this operation. {message}"),
+        ),
         Protocol::Query(_) => ApiError::new(403, "AccessDenied", message),
         Protocol::RestJson => ApiError::new(403, "AccessDeniedException", message),
         Protocol::Json(_) => ApiError::new(400, "AccessDeniedException", message),
@@ -393,11 +444,15 @@ fn refuse_denied(world: &World, request: &ApiRequest) -> Result<(), ApiError> {
 
 /// EC2's request buckets; the other services publish none.
 fn refuse_throttled(world: &mut World, request: &ApiRequest) -> Result<(), ApiError> {
-    let Content::Query(params) = &request.content else { return Ok(()) };
+    let Content::Query(params) = &request.content else {
+        return Ok(());
+    };
     if request.service != "ec2" || !world.options.scenario.throttle {
         return Ok(());
     }
-    let is_unbounded = params.at("Filter").is_none() && params.text("MaxResults").is_none() && params.at("InstanceId").is_none();
+    let is_unbounded = params.at("Filter").is_none()
+        && params.text("MaxResults").is_none()
+        && params.at("InstanceId").is_none();
     let (bucket, rate) = throttle::request_rate(&request.action, is_unbounded);
     let now_ms = world.clock.real_ms();
     if world.buckets.take(&bucket, rate, 1, now_ms) == 1 {
@@ -408,7 +463,8 @@ fn refuse_throttled(world: &mut World, request: &ApiRequest) -> Result<(), ApiEr
         "RequestLimitExceeded",
         format!(
             "Request limit exceeded. Account {} has been throttled on ec2:{} because it exceeded its request rate limit.",
-            crate::state::ACCOUNT, request.action
+            crate::state::ACCOUNT,
+            request.action
         ),
     ))
 }

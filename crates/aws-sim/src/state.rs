@@ -24,6 +24,7 @@ use crate::options::{MarketOrder, Options};
 use crate::quota::{Group, Quotas};
 use crate::random;
 use crate::throttle::Buckets;
+use crate::wire::error::ApiError;
 use crate::wire::xml::Element;
 
 use self::call::CallLog;
@@ -111,6 +112,19 @@ pub struct SpentToken {
     pub answer: Vec<Element>,
 }
 
+impl SpentToken {
+    /// What a request with this token gets: the first answer again, if it is the same request.
+    pub fn replay(&self, request: &str) -> Result<Vec<Element>, ApiError> {
+        if self.request == request {
+            return Ok(self.answer.clone());
+        }
+        Err(ApiError::client(
+            "IdempotentParameterMismatch",
+            "The request uses the same client token as a previous, but non-identical request.",
+        ))
+    }
+}
+
 /// The whole account.
 #[derive(Debug)]
 pub struct World {
@@ -170,7 +184,12 @@ pub struct World {
 
 impl World {
     /// A new account with the pre-made world of `options`.
-    pub fn new(options: Options, clock: Arc<Clock>, catalogue: Catalogue, cluster: eks::ClusterFacts) -> World {
+    pub fn new(
+        options: Options,
+        clock: Arc<Clock>,
+        catalogue: Catalogue,
+        cluster: eks::ClusterFacts,
+    ) -> World {
         let seed = options.seed;
         let market = Market::new(&catalogue, seed);
         let network = Network::prepared(&options, &catalogue);
@@ -218,7 +237,11 @@ impl World {
             self.order_market(&order);
         }
         for (lifecycle, groups) in self.options.scenario.quotas.clone() {
-            let lifecycle = if lifecycle == "spot" { Lifecycle::Spot } else { Lifecycle::OnDemand };
+            let lifecycle = if lifecycle == "spot" {
+                Lifecycle::Spot
+            } else {
+                Lifecycle::OnDemand
+            };
             for (group, vcpus) in groups {
                 if let Ok(group) = serde_json::from_value::<Group>(serde_json::Value::String(group)) {
                     self.quotas.set(lifecycle, group, vcpus);
@@ -234,7 +257,8 @@ impl World {
             .zones
             .iter()
             .filter(|zone| {
-                crate::filter::wildcard(&order.zone, &zone.name) || crate::filter::wildcard(&order.zone, &zone.id)
+                crate::filter::wildcard(&order.zone, &zone.name)
+                    || crate::filter::wildcard(&order.zone, &zone.id)
             })
             .map(|zone| zone.id.clone())
             .collect();
@@ -287,7 +311,9 @@ impl World {
         self.instances
             .values()
             .filter(|instance| {
-                instance.lifecycle() == lifecycle && instance.holds_capacity() && Group::of(&instance.instance_type) == group
+                instance.lifecycle() == lifecycle
+                    && instance.holds_capacity()
+                    && Group::of(&instance.instance_type) == group
             })
             .filter_map(|instance| self.catalogue.types.get(&instance.instance_type))
             .map(|found| u64::from(found.vcpu))
@@ -298,10 +324,16 @@ impl World {
     pub fn spending(&self) -> (u64, u64, u64) {
         let now = self.now();
         let mut sums = (0, 0, 0);
-        for instance in self.instances.values().filter(|instance| instance.holds_capacity()) {
+        for instance in self
+            .instances
+            .values()
+            .filter(|instance| instance.holds_capacity())
+        {
             let pool = instance.pool();
             let price = |lifecycle| {
-                self.market.quote(&pool, lifecycle, now).map_or(0, |quote| quote.price_micro_usd_per_hour)
+                self.market
+                    .quote(&pool, lifecycle, now)
+                    .map_or(0, |quote| quote.price_micro_usd_per_hour)
             };
             match instance.lifecycle() {
                 Lifecycle::Spot => sums.0 += price(Lifecycle::Spot),
@@ -314,7 +346,10 @@ impl World {
 
     /// The pool of a type in a zone.
     pub fn pool(&self, instance_type: &str, zone_id: &str) -> Pool {
-        Pool { instance_type: instance_type.to_owned(), zone_id: zone_id.to_owned() }
+        Pool {
+            instance_type: instance_type.to_owned(),
+            zone_id: zone_id.to_owned(),
+        }
     }
 
     /// What the next launch comes to.

@@ -29,10 +29,10 @@ impl Buckets {
     /// Takes up to `wanted` tokens; answers with how many there were.
     pub fn take(&mut self, name: &str, rate: Rate, wanted: u64, now_ms: i64) -> u64 {
         let full = rate.size * 1000;
-        let level = self
-            .levels
-            .entry(name.to_owned())
-            .or_insert(Level { milli_tokens: full, at_ms: now_ms });
+        let level = self.levels.entry(name.to_owned()).or_insert(Level {
+            milli_tokens: full,
+            at_ms: now_ms,
+        });
         let passed_ms = u64::try_from(now_ms - level.at_ms).unwrap_or(0);
         level.milli_tokens = full.min(level.milli_tokens + passed_ms * rate.refill_per_second);
         level.at_ms = level.at_ms.max(now_ms);
@@ -44,7 +44,10 @@ impl Buckets {
 
 /// The bucket of an EC2 action; Describe calls without filter or paging have one of their own.
 pub fn request_rate(action: &str, is_unbounded: bool) -> (String, Rate) {
-    let rate = |size, refill_per_second| Rate { size, refill_per_second };
+    let rate = |size, refill_per_second| Rate {
+        size,
+        refill_per_second,
+    };
     let expensive = [
         "DescribeInstances",
         "DescribeInstanceStatus",
@@ -67,10 +70,16 @@ pub fn request_rate(action: &str, is_unbounded: bool) -> (String, Rate) {
 }
 
 /// Instances that RunInstances, StartInstances and fleets may launch.
-pub const LAUNCH_RESOURCES: Rate = Rate { size: 1000, refill_per_second: 2 };
+pub const LAUNCH_RESOURCES: Rate = Rate {
+    size: 1000,
+    refill_per_second: 2,
+};
 
 /// Instances that TerminateInstances and StopInstances may end.
-pub const TERMINATE_RESOURCES: Rate = Rate { size: 1000, refill_per_second: 20 };
+pub const TERMINATE_RESOURCES: Rate = Rate {
+    size: 1000,
+    refill_per_second: 20,
+};
 
 #[cfg(test)]
 mod tests {
@@ -79,9 +88,16 @@ mod tests {
     #[test]
     fn a_bucket_empties_and_refills() {
         let mut buckets = Buckets::default();
-        let rate = Rate { size: 5, refill_per_second: 2 };
+        let rate = Rate {
+            size: 5,
+            refill_per_second: 2,
+        };
         for (wanted, now_ms, expected) in [(3, 0, 3), (3, 0, 2), (1, 400, 0), (1, 500, 1), (9, 100_000, 5)] {
-            assert_eq!(buckets.take("x", rate, wanted, now_ms), expected, "{wanted} at {now_ms}");
+            assert_eq!(
+                buckets.take("x", rate, wanted, now_ms),
+                expected,
+                "{wanted} at {now_ms}"
+            );
         }
     }
 

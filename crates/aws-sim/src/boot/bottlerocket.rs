@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use toml_edit::{ImDocument, Item, TableLike};
+use toml_edit::{Document, Item, TableLike};
 
 use crate::boot::settings::{NodeSettings, taint};
 
 /// Reads user data as Bottlerocket's early-boot-config does.
 pub fn read(user_data: &[u8]) -> Result<NodeSettings, String> {
     let text = std::str::from_utf8(user_data).map_err(|_| fatal("user data is not UTF-8"))?;
-    let document = ImDocument::parse(text).map_err(|error| fatal(&format!("user data is not valid TOML: {error}")))?;
+    let document =
+        Document::parse(text).map_err(|error| fatal(&format!("user data is not valid TOML: {error}")))?;
     let kubernetes = document
         .get("settings")
         .and_then(|settings| settings.get("kubernetes"))
@@ -49,7 +50,12 @@ fn settings(kubernetes: &dyn TableLike) -> Result<NodeSettings, String> {
         eviction_hard: texts(kubernetes.get("eviction-hard"))?,
         ..NodeSettings::default()
     };
-    for (key, item) in kubernetes.get("node-taints").and_then(Item::as_table_like).into_iter().flat_map(TableLike::iter) {
+    for (key, item) in kubernetes
+        .get("node-taints")
+        .and_then(Item::as_table_like)
+        .into_iter()
+        .flat_map(TableLike::iter)
+    {
         // Since 1.3 a key has a list of `value:effect`; before, one.
         for each in strings(item) {
             settings.taints.push(taint(key, &each)?);
@@ -60,17 +66,24 @@ fn settings(kubernetes: &dyn TableLike) -> Result<NodeSettings, String> {
 
 fn strings(item: &Item) -> Vec<String> {
     match item.as_array() {
-        Some(array) => array.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect(),
+        Some(array) => array
+            .iter()
+            .filter_map(|value| value.as_str().map(str::to_owned))
+            .collect(),
         None => item.as_str().map(str::to_owned).into_iter().collect(),
     }
 }
 
 fn texts(item: Option<&Item>) -> Result<Option<BTreeMap<String, String>>, String> {
-    let Some(table) = item.and_then(Item::as_table_like) else { return Ok(None) };
+    let Some(table) = item.and_then(Item::as_table_like) else {
+        return Ok(None);
+    };
     table
         .iter()
         .map(|(key, value)| {
-            let text = value.as_str().ok_or_else(|| fatal(&format!("the value of '{key}' must be a string")))?;
+            let text = value
+                .as_str()
+                .ok_or_else(|| fatal(&format!("the value of '{key}' must be a string")))?;
             Ok((key.to_owned(), text.to_owned()))
         })
         .collect::<Result<BTreeMap<_, _>, String>>()
@@ -94,7 +107,10 @@ mod tests {
         for (text, expected) in [
             ("apiVersion: node.eks.aws/v1alpha1", "not valid TOML"),
             ("[settings.host]", "settings.kubernetes is missing"),
-            ("[settings.kubernetes]\ncluster-name = \"a\"", "api-server is missing"),
+            (
+                "[settings.kubernetes]\ncluster-name = \"a\"",
+                "api-server is missing",
+            ),
         ] {
             let found = read(text.as_bytes()).expect_err(text);
             assert!(found.contains(expected), "{text}: {found}");

@@ -38,11 +38,23 @@ pub fn parts(text: &str) -> Option<Vec<Part>> {
 
 fn part(chunk: &str, raw: &str) -> Part {
     // A part without headers begins with an empty line.
-    let (head, body) = if raw.starts_with("\n\n") { ("", chunk) } else { chunk.split_once("\n\n").unwrap_or((chunk, "")) };
+    let (head, body) = if raw.starts_with("\n\n") {
+        ("", chunk)
+    } else {
+        chunk.split_once("\n\n").unwrap_or((chunk, ""))
+    };
     let media_type = header(head, "content-type")
-        .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        .map(|value| {
+            value
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase()
+        })
         .unwrap_or_else(|| "text/plain".to_owned());
-    let is_base64 = header(head, "content-transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("base64"));
+    let is_base64 =
+        header(head, "content-transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("base64"));
     let body = if is_base64 {
         let squeezed: String = body.chars().filter(|letter| !letter.is_whitespace()).collect();
         let bytes = STANDARD.decode(squeezed).unwrap_or_default();
@@ -58,7 +70,10 @@ fn header(head: &str, name: &str) -> Option<String> {
     let unfolded = head.replace("\n ", " ").replace("\n\t", " ");
     unfolded.lines().find_map(|line| {
         let (found, value) = line.split_once(':')?;
-        found.trim().eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        found
+            .trim()
+            .eq_ignore_ascii_case(name)
+            .then(|| value.trim().to_owned())
     })
 }
 
@@ -71,14 +86,29 @@ mod tests {
     #[test]
     fn parts_have_type_and_body() {
         let found = parts(MESSAGE).expect("multipart");
-        assert_eq!(found[0], Part { media_type: "application/node.eks.aws".into(), body: "kind: NodeConfig".into() });
-        assert_eq!(found[1], Part { media_type: "text/x-shellscript".into(), body: "echo hi\n".into() });
+        assert_eq!(
+            found[0],
+            Part {
+                media_type: "application/node.eks.aws".into(),
+                body: "kind: NodeConfig".into()
+            }
+        );
+        assert_eq!(
+            found[1],
+            Part {
+                media_type: "text/x-shellscript".into(),
+                body: "echo hi\n".into()
+            }
+        );
         assert_eq!(found.len(), 2);
         assert_eq!(parts(&MESSAGE.replace('\n', "\r\n")), Some(found));
     }
 
     #[test]
     fn other_text_is_no_message() {
-        assert_eq!(parts("apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\n\nx: y\n"), None);
+        assert_eq!(
+            parts("apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\n\nx: y\n"),
+            None
+        );
     }
 }

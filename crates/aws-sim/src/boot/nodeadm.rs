@@ -13,7 +13,9 @@ pub fn read(user_data: &[u8]) -> Result<NodeSettings, String> {
     let text = std::str::from_utf8(user_data).map_err(|_| fatal("user data is not UTF-8"))?;
     let merged = documents(text)?.into_iter().fold(Value::Null, merged);
     if merged.is_null() {
-        return Err(fatal("no config in chain: user data holds no application/node.eks.aws part and is no NodeConfig"));
+        return Err(fatal(
+            "no config in chain: user data holds no application/node.eks.aws part and is no NodeConfig",
+        ));
     }
     settings(&merged)
 }
@@ -35,13 +37,29 @@ fn documents(text: &str) -> Result<Vec<Value>, String> {
 }
 
 fn document(text: &str) -> Result<Value, String> {
-    let value: Value = serde_yaml::from_str(text).map_err(|error| fatal(&format!("cannot parse NodeConfig: {error}")))?;
-    if value["kind"] != "NodeConfig" || !value["apiVersion"].as_str().unwrap_or_default().starts_with("node.eks.aws/") {
-        return Err(fatal(&format!("no kind {} in version {} is registered", value["kind"], value["apiVersion"])));
+    let value: Value =
+        serde_yaml::from_str(text).map_err(|error| fatal(&format!("cannot parse NodeConfig: {error}")))?;
+    if value["kind"] != "NodeConfig"
+        || !value["apiVersion"]
+            .as_str()
+            .unwrap_or_default()
+            .starts_with("node.eks.aws/")
+    {
+        return Err(fatal(&format!(
+            "no kind {} in version {} is registered",
+            value["kind"], value["apiVersion"]
+        )));
     }
     let known = ["apiVersion", "kind", "metadata", "spec"];
-    if let Some(unknown) = value.as_object().into_iter().flat_map(Map::keys).find(|key| !known.contains(&key.as_str())) {
-        return Err(fatal(&format!("strict decoding error: unknown field \"{unknown}\"")));
+    if let Some(unknown) = value
+        .as_object()
+        .into_iter()
+        .flat_map(Map::keys)
+        .find(|key| !known.contains(&key.as_str()))
+    {
+        return Err(fatal(&format!(
+            "strict decoding error: unknown field \"{unknown}\""
+        )));
     }
     Ok(value)
 }
@@ -91,7 +109,12 @@ fn settings(config: &Value) -> Result<NodeSettings, String> {
         ..NodeSettings::default()
     };
     read_taints(&kubelet["registerWithTaints"], &mut settings)?;
-    for flag in spec["kubelet"]["flags"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for flag in spec["kubelet"]["flags"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         read_flag(flag, &mut settings)?;
     }
     Ok(settings)
@@ -100,10 +123,14 @@ fn settings(config: &Value) -> Result<NodeSettings, String> {
 fn number(value: &Value) -> Result<Option<u32>, String> {
     match value {
         Value::Null => Ok(None),
-        Value::Number(number) => {
-            number.as_u64().and_then(|number| u32::try_from(number).ok()).map(Some).ok_or_else(|| format!("kubelet: {number} is no number of pods"))
-        }
-        other => Err(format!("kubelet: cannot unmarshal {other} into field maxPods of type int32")),
+        Value::Number(number) => number
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok())
+            .map(Some)
+            .ok_or_else(|| format!("kubelet: {number} is no number of pods")),
+        other => Err(format!(
+            "kubelet: cannot unmarshal {other} into field maxPods of type int32"
+        )),
     }
 }
 
@@ -111,7 +138,12 @@ fn texts(value: &Value) -> Option<std::collections::BTreeMap<String, String>> {
     let map = value.as_object()?;
     Some(
         map.iter()
-            .map(|(key, value)| (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .map(|(key, value)| {
+                (
+                    key.clone(),
+                    value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+                )
+            })
             .collect(),
     )
 }
@@ -119,7 +151,11 @@ fn texts(value: &Value) -> Option<std::collections::BTreeMap<String, String>> {
 fn read_taints(value: &Value, settings: &mut NodeSettings) -> Result<(), String> {
     for each in value.as_array().into_iter().flatten() {
         let text = |name: &str| each[name].as_str().unwrap_or_default().to_owned();
-        let taint = NodeTaint { key: text("key"), value: text("value"), effect: text("effect") };
+        let taint = NodeTaint {
+            key: text("key"),
+            value: text("value"),
+            effect: text("effect"),
+        };
         crate::boot::settings::taint(&taint.key, &taint.effect)?;
         settings.taints.push(taint);
     }
@@ -128,19 +164,34 @@ fn read_taints(value: &Value, settings: &mut NodeSettings) -> Result<(), String>
 
 fn read_flag(flag: &str, settings: &mut NodeSettings) -> Result<(), String> {
     let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
-    let pairs = || value.split(',').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let pairs = || {
+        value
+            .split(',')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    };
     match name {
         "--node-labels" => {
-            settings.labels.extend(pairs().map(|(key, value)| (key.to_owned(), value.to_owned())));
+            settings
+                .labels
+                .extend(pairs().map(|(key, value)| (key.to_owned(), value.to_owned())));
         }
         "--register-with-taints" => {
             for (key, rest) in pairs() {
-                let (key, rest) = if rest.is_empty() { key.split_once(':').unwrap_or((key, "")) } else { (key, rest) };
+                let (key, rest) = if rest.is_empty() {
+                    key.split_once(':').unwrap_or((key, ""))
+                } else {
+                    (key, rest)
+                };
                 settings.taints.push(crate::boot::settings::taint(key, rest)?);
             }
         }
         "--max-pods" => {
-            settings.max_pods = Some(value.parse().map_err(|_| format!("kubelet: invalid argument \"{value}\" for --max-pods"))?);
+            settings.max_pods = Some(
+                value
+                    .parse()
+                    .map_err(|_| format!("kubelet: invalid argument \"{value}\" for --max-pods"))?,
+            );
         }
         _ => {}
     }
@@ -177,8 +228,14 @@ mod tests {
         for (text, expected) in [
             ("", "no config in chain"),
             ("#!/bin/sh\necho hi", "no config in chain"),
-            ("apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {cluster: {name: x}}", "Apiserver endpoint is missing"),
-            ("apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspecs: {}", "unknown field \"specs\""),
+            (
+                "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {cluster: {name: x}}",
+                "Apiserver endpoint is missing",
+            ),
+            (
+                "apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspecs: {}",
+                "unknown field \"specs\"",
+            ),
         ] {
             let found = read(text.as_bytes()).expect_err(text);
             assert!(found.contains(expected), "{text}: {found}");

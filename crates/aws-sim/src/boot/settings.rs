@@ -60,7 +60,12 @@ const ALLOWED: [&str; 13] = [
 impl NodeSettings {
     /// A kubelet told to set a label it may not set does not start.
     pub fn check_labels(&self) -> Result<(), String> {
-        let forbidden: Vec<&str> = self.labels.keys().map(String::as_str).filter(|key| !may_set(key)).collect();
+        let forbidden: Vec<&str> = self
+            .labels
+            .keys()
+            .map(String::as_str)
+            .filter(|key| !may_set(key))
+            .collect();
         if forbidden.is_empty() {
             return Ok(());
         }
@@ -84,11 +89,19 @@ fn may_set(key: &str) -> bool {
 
 /// Reads `key=value:effect`, `key:effect` or, for Bottlerocket, the part after the key.
 pub fn taint(key: &str, value_and_effect: &str) -> Result<NodeTaint, String> {
-    let (value, effect) = value_and_effect.rsplit_once(':').unwrap_or(("", value_and_effect));
+    let (value, effect) = value_and_effect
+        .rsplit_once(':')
+        .unwrap_or(("", value_and_effect));
     if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) {
-        return Err(format!("kubelet: invalid taint effect '{effect}' of taint '{key}'"));
+        return Err(format!(
+            "kubelet: invalid taint effect '{effect}' of taint '{key}'"
+        ));
     }
-    Ok(NodeTaint { key: key.to_owned(), value: value.to_owned(), effect: effect.to_owned() })
+    Ok(NodeTaint {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        effect: effect.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -113,7 +126,11 @@ mod tests {
 
     #[test]
     fn taints_are_read() {
-        let expected = NodeTaint { key: "a".into(), value: "b".into(), effect: "NoSchedule".into() };
+        let expected = NodeTaint {
+            key: "a".into(),
+            value: "b".into(),
+            effect: "NoSchedule".into(),
+        };
         assert_eq!(taint("a", "b:NoSchedule"), Ok(expected));
         assert!(taint("a", "NoExecute").is_ok());
         assert!(taint("a", "b:Sometimes").is_err());

@@ -15,26 +15,47 @@ pub fn describe_instance_types(world: &mut World, params: &Params) -> Answer {
     let names = params.texts("InstanceType");
     let filters = Filters::parse(params)?;
     filters.check(&[
-        "auto-recovery-supported", "bare-metal", "burstable-performance-supported", "current-generation",
-        "ebs-info.ebs-optimized-support", "hypervisor", "instance-storage-supported", "instance-type",
-        "memory-info.size-in-mib", "network-info.efa-supported", "network-info.maximum-network-interfaces",
-        "network-info.ipv4-addresses-per-interface", "processor-info.supported-architecture",
-        "supported-root-device-type", "supported-usage-class", "supported-virtualization-type",
+        "auto-recovery-supported",
+        "bare-metal",
+        "burstable-performance-supported",
+        "current-generation",
+        "ebs-info.ebs-optimized-support",
+        "hypervisor",
+        "instance-storage-supported",
+        "instance-type",
+        "memory-info.size-in-mib",
+        "network-info.efa-supported",
+        "network-info.maximum-network-interfaces",
+        "network-info.ipv4-addresses-per-interface",
+        "processor-info.supported-architecture",
+        "supported-root-device-type",
+        "supported-usage-class",
+        "supported-virtualization-type",
         "vcpu-info.default-vcpus",
     ])?;
     if names.len() > TYPES_PER_CALL_MAX {
-        return Err(ApiError::invalid_value(format!("At most {TYPES_PER_CALL_MAX} instance types can be named per call.")));
+        return Err(ApiError::invalid_value(format!(
+            "At most {TYPES_PER_CALL_MAX} instance types can be named per call."
+        )));
     }
-    let unknown: Vec<&str> =
-        names.iter().filter(|name| !world.catalogue.types.contains_key(*name)).map(String::as_str).collect();
+    let unknown: Vec<&str> = names
+        .iter()
+        .filter(|name| !world.catalogue.types.contains_key(*name))
+        .map(String::as_str)
+        .collect();
     if !unknown.is_empty() {
         return Err(ApiError::client(
             "InvalidInstanceType",
-            format!("The following supplied instance types do not exist: [{}]", unknown.join(", ")),
+            format!(
+                "The following supplied instance types do not exist: [{}]",
+                unknown.join(", ")
+            ),
         ));
     }
     if !names.is_empty() && params.text("MaxResults").is_some() {
-        return Err(ApiError::invalid_combination("You can't specify the parameter MaxResults together with InstanceTypes."));
+        return Err(ApiError::invalid_combination(
+            "You can't specify the parameter MaxResults together with InstanceTypes.",
+        ));
     }
     let keyed = world
         .catalogue
@@ -87,9 +108,15 @@ fn described(found: &InstanceType) -> Element {
         .field("instanceType", &found.name)
         .field("currentGeneration", found.cur)
         .field("freeTierEligible", false)
-        .with(Element::list("supportedUsageClasses", usage_classes(found).iter().map(item)))
+        .with(Element::list(
+            "supportedUsageClasses",
+            usage_classes(found).iter().map(item),
+        ))
         .with(Element::list("supportedRootDeviceTypes", [item("ebs")]))
-        .with(Element::list("supportedVirtualizationTypes", found.virt.iter().map(item)))
+        .with(Element::list(
+            "supportedVirtualizationTypes",
+            found.virt.iter().map(item),
+        ))
         .field("bareMetal", found.metal)
         .maybe("hypervisor", found.hyp.as_ref())
         .with(processor(found))
@@ -106,7 +133,10 @@ fn described(found: &InstanceType) -> Element {
 
 fn processor(found: &InstanceType) -> Element {
     Element::new("processorInfo")
-        .with(Element::list("supportedArchitectures", found.arch.iter().map(item)))
+        .with(Element::list(
+            "supportedArchitectures",
+            found.arch.iter().map(item),
+        ))
         .field("manufacturer", &found.cpu)
 }
 
@@ -124,17 +154,36 @@ fn storage(element: Element, found: &InstanceType) -> Element {
     let element = match &found.disks {
         Some((count, kind)) => {
             let size_gb = found.local_storage_gb() / u64::from((*count).max(1));
-            let disk = Element::new("item").field("sizeInGB", size_gb).field("count", count).field("type", kind);
+            let disk = Element::new("item")
+                .field("sizeInGB", size_gb)
+                .field("count", count)
+                .field("type", kind);
             let info = Element::new("instanceStorageInfo")
                 .field("totalSizeInGB", found.local_storage_gb())
                 .with(Element::list("disks", [disk]))
-                .field("nvmeSupport", if found.nvme_gb.is_some() { "required" } else { "unsupported" })
-                .field("encryptionSupport", if found.nvme_gb.is_some() { "required" } else { "unsupported" });
+                .field(
+                    "nvmeSupport",
+                    if found.nvme_gb.is_some() {
+                        "required"
+                    } else {
+                        "unsupported"
+                    },
+                )
+                .field(
+                    "encryptionSupport",
+                    if found.nvme_gb.is_some() {
+                        "required"
+                    } else {
+                        "unsupported"
+                    },
+                );
             element.with(info)
         }
         None => element,
     };
-    let mut ebs = Element::new("ebsInfo").field("ebsOptimizedSupport", "default").field("encryptionSupport", "supported");
+    let mut ebs = Element::new("ebsInfo")
+        .field("ebsOptimizedSupport", "default")
+        .field("encryptionSupport", "supported");
     if let Some((baseline, maximum)) = found.ebs_mbps {
         ebs = ebs.with(
             Element::new("ebsOptimizedInfo")
@@ -144,7 +193,14 @@ fn storage(element: Element, found: &InstanceType) -> Element {
                 .field("maximumThroughputInMBps", f64::from(maximum) / 8.0),
         );
     }
-    element.with(ebs.field("nvmeSupport", if found.hyp.as_deref() == Some("xen") { "unsupported" } else { "required" }))
+    element.with(ebs.field(
+        "nvmeSupport",
+        if found.hyp.as_deref() == Some("xen") {
+            "unsupported"
+        } else {
+            "required"
+        },
+    ))
 }
 
 fn accelerators(element: Element, found: &InstanceType) -> Element {
@@ -158,9 +214,15 @@ fn accelerators(element: Element, found: &InstanceType) -> Element {
                 .field("count", gpu.count)
                 .with(memory(gpu.mem_mib))
         });
-        let total: u64 = found.gpu.iter().map(|gpu| gpu.mem_mib * u64::from(gpu.count.max(1))).sum();
+        let total: u64 = found
+            .gpu
+            .iter()
+            .map(|gpu| gpu.mem_mib * u64::from(gpu.count.max(1)))
+            .sum();
         element = element.with(
-            Element::new("gpuInfo").with(Element::list("gpus", gpus)).field("totalGpuMemoryInMiB", total),
+            Element::new("gpuInfo")
+                .with(Element::list("gpus", gpus))
+                .field("totalGpuMemoryInMiB", total),
         );
     }
     if !found.neuron.is_empty() {
@@ -168,10 +230,18 @@ fn accelerators(element: Element, found: &InstanceType) -> Element {
             Element::new("item")
                 .field("name", &device.name)
                 .field("count", device.count)
-                .with(Element::new("coreInfo").field("count", device.cores).field("version", 2))
+                .with(
+                    Element::new("coreInfo")
+                        .field("count", device.cores)
+                        .field("version", 2),
+                )
                 .with(memory(device.mem_mib))
         });
-        let total: u64 = found.neuron.iter().map(|device| device.mem_mib * u64::from(device.count)).sum();
+        let total: u64 = found
+            .neuron
+            .iter()
+            .map(|device| device.mem_mib * u64::from(device.count))
+            .sum();
         element = element.with(
             Element::new("neuronInfo")
                 .with(Element::list("neuronDevices", devices))
@@ -186,10 +256,17 @@ fn network(found: &InstanceType) -> Element {
     let (baseline, peak) = found.net_gbps;
     let rest = found.eni_all.unwrap_or(found.eni).saturating_sub(found.eni);
     let described_cards = (0..cards).map(|index| {
-        let interfaces = if index == 0 { found.eni } else { rest / (cards - 1).max(1) };
+        let interfaces = if index == 0 {
+            found.eni
+        } else {
+            rest / (cards - 1).max(1)
+        };
         Element::new("item")
             .field("networkCardIndex", index)
-            .field("networkPerformance", format!("{} Gigabit", peak / f64::from(cards)))
+            .field(
+                "networkPerformance",
+                format!("{} Gigabit", peak / f64::from(cards)),
+            )
             .field("maximumNetworkInterfaces", interfaces)
             .field("baselineBandwidthInGbps", baseline / f64::from(cards))
             .field("peakBandwidthInGbps", peak / f64::from(cards))
@@ -203,7 +280,14 @@ fn network(found: &InstanceType) -> Element {
         .field("ipv4AddressesPerInterface", found.ipv4)
         .field("ipv6AddressesPerInterface", found.ipv4)
         .field("ipv6Supported", true)
-        .field("enaSupport", if found.hyp.as_deref() == Some("xen") { "supported" } else { "required" })
+        .field(
+            "enaSupport",
+            if found.hyp.as_deref() == Some("xen") {
+                "supported"
+            } else {
+                "required"
+            },
+        )
         .field("efaSupported", found.efa.is_some());
     match found.efa {
         Some(count) => info.with(Element::new("efaInfo").field("maximumEfaInterfaces", count)),
@@ -218,16 +302,34 @@ pub fn describe_offerings(world: &mut World, params: &Params) -> Answer {
     filters.check(&["location", "instance-type"])?;
     let locations: Vec<(String, Option<String>)> = match location_type.as_str() {
         "region" => vec![(world.options.region.clone(), None)],
-        "availability-zone" => world.catalogue.zones.iter().map(|zone| (zone.name.clone(), Some(zone.id.clone()))).collect(),
-        "availability-zone-id" => world.catalogue.zones.iter().map(|zone| (zone.id.clone(), Some(zone.id.clone()))).collect(),
-        other => return Err(ApiError::invalid_value(format!("Invalid value '{other}' for LocationType."))),
+        "availability-zone" => world
+            .catalogue
+            .zones
+            .iter()
+            .map(|zone| (zone.name.clone(), Some(zone.id.clone())))
+            .collect(),
+        "availability-zone-id" => world
+            .catalogue
+            .zones
+            .iter()
+            .map(|zone| (zone.id.clone(), Some(zone.id.clone())))
+            .collect(),
+        other => {
+            return Err(ApiError::invalid_value(format!(
+                "Invalid value '{other}' for LocationType."
+            )));
+        }
     };
     let mut keyed = Vec::new();
     for found in world.catalogue.types.values() {
         for (location, zone_id) in &locations {
             let is_offered = zone_id.as_ref().is_none_or(|zone_id| found.offered_in(zone_id));
             let is_wanted = filters.accept(None, |filter| {
-                vec![if filter == "location" { location.clone() } else { found.name.clone() }]
+                vec![if filter == "location" {
+                    location.clone()
+                } else {
+                    found.name.clone()
+                }]
             });
             if is_offered && is_wanted {
                 let element = Element::new("item")

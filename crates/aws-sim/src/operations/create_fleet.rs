@@ -16,7 +16,8 @@ use crate::wire::xml::{Element, item};
 
 use self::request::{FleetRequest, Offer, Side};
 
-const UNFULFILLABLE: &str = "Unable to fulfill capacity due to your request configuration. Please adjust your request and try again.";
+const UNFULFILLABLE: &str =
+    "Unable to fulfill capacity due to your request configuration. Please adjust your request and try again.";
 
 /// What one pool came to.
 struct Outcome {
@@ -35,35 +36,33 @@ struct Pool {
 
 /// Launches instances at once, by a fleet request.
 pub fn create_fleet(world: &mut World, params: &Params) -> Answer {
+    let token = params.text("ClientToken");
+    let key = token.map(|token| ("CreateFleet".to_owned(), token.to_owned()));
+    let fingerprint = request::fingerprint(params);
+    if let Some(spent) = key.as_ref().and_then(|key| world.tokens.get(key)) {
+        return spent.replay(&fingerprint);
+    }
     let request = FleetRequest::parse(world, params)?;
     refuse_dry_run(params)?;
-    let key = request.client_token.clone().map(|token| ("CreateFleet".to_owned(), token));
-    if let Some(spent) = key.as_ref().and_then(|key| world.tokens.get(key)) {
-        return if spent.request == request.fingerprint {
-            Ok(spent.answer.clone())
-        } else {
-            Err(ApiError::client(
-                "IdempotentParameterMismatch",
-                "The request uses the same client token as a previous, but non-identical request.",
-            ))
-        };
-    }
     let fleet_id = world.new_fleet_id();
     let mut outcomes = Vec::new();
-    let (mut units, mut on_demand_units) = (0.0, 0.0);
-    if request.on_demand.target > 0 {
-        on_demand_units = launch_side(world, &request, Lifecycle::OnDemand, &fleet_id, &mut outcomes);
-        units += on_demand_units;
+    let mut units = 0.0;
+    for lifecycle in [Lifecycle::OnDemand, Lifecycle::Spot] {
+        if request.side(lifecycle).target > 0 {
+            units += launch_side(world, &request, lifecycle, &fleet_id, &mut outcomes);
+        }
     }
-    if request.spot.target > 0 {
-        units += launch_side(world, &request, Lifecycle::Spot, &fleet_id, &mut outcomes);
-    }
-    let _ = on_demand_units;
     let children = answer(&fleet_id, &outcomes);
     remember(world, &request, &fleet_id, units, &outcomes, &children);
     // A token is spent even by a fleet that launched nothing (runs-on #251).
     if let Some(key) = key {
-        world.tokens.insert(key, SpentToken { request: request.fingerprint, answer: children.clone() });
+        world.tokens.insert(
+            key,
+            SpentToken {
+                request: fingerprint,
+                answer: children.clone(),
+            },
+        );
     }
     Ok(children)
 }
@@ -88,9 +87,16 @@ fn launch_side(
     outcomes.append(&mut failures);
     let pools = restricted(side, pools);
     let target = side.target as f64;
-    if let Some(least) = side.min_target.filter(|least| available_units(world, &pools, lifecycle) < *least as f64) {
+    if let Some(least) = side
+        .min_target
+        .filter(|least| available_units(world, &pools, lifecycle) < *least as f64)
+    {
         // Unmet MinTargetCapacity: nothing launches.
-        outcomes.extend(pools.into_iter().map(|pool| failed(pool.offer, lifecycle, no_capacity_for(least))));
+        outcomes.extend(
+            pools
+                .into_iter()
+                .map(|pool| failed(pool.offer, lifecycle, no_capacity_for(least))),
+        );
         return 0.0;
     }
     let candidates: Vec<Candidate> = pools.iter().map(|pool| pool.candidate.clone()).collect();
@@ -107,9 +113,15 @@ fn launch_side(
         if units >= target {
             break;
         }
-        let Some(pool) = pools[*index].take() else { continue };
+        let Some(pool) = pools[*index].take() else {
+            continue;
+        };
         if place >= tries {
-            outcomes.push(failed(pool.offer, lifecycle, ApiError::client("UnfulfillableCapacity", UNFULFILLABLE)));
+            outcomes.push(failed(
+                pool.offer,
+                lifecycle,
+                ApiError::client("UnfulfillableCapacity", UNFULFILLABLE),
+            ));
             continue;
         }
         let left = tries.min(order.len()) - place;
@@ -135,7 +147,11 @@ fn judged(
             Ok((mut spec, candidate)) => {
                 spec.fleet_id = Some(fleet_id.to_owned());
                 spec.client_token = request.client_token.clone().unwrap_or_default();
-                pools.push(Pool { offer: offer.clone(), spec, candidate });
+                pools.push(Pool {
+                    offer: offer.clone(),
+                    spec,
+                    candidate,
+                });
             }
             Err(error) => failures.push(failed(offer.clone(), lifecycle, error)),
         }
@@ -175,7 +191,10 @@ fn judged_offer(
     let quote: Quote = world.market.quote(&pool, lifecycle, world.now()).ok_or_else(|| {
         ApiError::client(
             "InvalidFleetConfiguration",
-            format!("Your requested instance type ({}) is not supported for Spot requests.", offer.instance_type),
+            format!(
+                "Your requested instance type ({}) is not supported for Spot requests.",
+                offer.instance_type
+            ),
         )
     })?;
     let candidate = Candidate {
@@ -214,14 +233,27 @@ fn restricted(side: &Side, pools: Vec<Pool>) -> Vec<Pool> {
         for pool in &pools {
             *depth_by_key.entry(key(pool)).or_default() += pool.candidate.quote.depth;
         }
-        depth_by_key.into_iter().max_by_key(|(_, depth)| *depth).map(|(key, _)| key)
+        depth_by_key
+            .into_iter()
+            .max_by_key(|(_, depth)| *depth)
+            .map(|(key, _)| key)
     };
-    let zone = side.single_zone.then(|| deepest(&|pool| pool.offer.zone.clone())).flatten();
-    let instance_type = side.single_type.then(|| deepest(&|pool| pool.offer.instance_type.clone())).flatten();
+    let zone = side
+        .single_zone
+        .then(|| deepest(&|pool| pool.offer.zone.clone()))
+        .flatten();
+    let instance_type = side
+        .single_type
+        .then(|| deepest(&|pool| pool.offer.instance_type.clone()))
+        .flatten();
     pools
         .into_iter()
         .filter(|pool| zone.as_ref().is_none_or(|zone| *zone == pool.offer.zone))
-        .filter(|pool| instance_type.as_ref().is_none_or(|found| *found == pool.offer.instance_type))
+        .filter(|pool| {
+            instance_type
+                .as_ref()
+                .is_none_or(|found| *found == pool.offer.instance_type)
+        })
         .collect()
 }
 
@@ -230,12 +262,22 @@ fn available_units(world: &World, pools: &[Pool], lifecycle: Lifecycle) -> f64 {
     pools
         .iter()
         .map(|pool| {
-            let vcpu = world.catalogue.types.get(&pool.offer.instance_type).map_or(1, |found| u64::from(found.vcpu));
+            let vcpu = world
+                .catalogue
+                .types
+                .get(&pool.offer.instance_type)
+                .map_or(1, |found| u64::from(found.vcpu));
             let group = Group::of(&pool.offer.instance_type);
             let limit = world.quotas.limit_vcpus(lifecycle, group);
-            let used = by_group.entry(group).or_insert_with(|| world.used_vcpus(lifecycle, group));
+            let used = by_group
+                .entry(group)
+                .or_insert_with(|| world.used_vcpus(lifecycle, group));
             let by_quota = limit.saturating_sub(*used) / vcpu.max(1);
-            let free = world.network.subnets.get(&pool.offer.subnet_id).map_or(0, |subnet| subnet.free_addresses());
+            let free = world
+                .network
+                .subnets
+                .get(&pool.offer.subnet_id)
+                .map_or(0, |subnet| subnet.free_addresses());
             let count = pool.candidate.quote.depth.min(free).min(by_quota);
             *used += count * vcpu;
             count as f64 * pool.candidate.weight
@@ -251,19 +293,32 @@ fn no_capacity_for(least: i64) -> ApiError {
 }
 
 fn failed(offer: Offer, lifecycle: Lifecycle, error: ApiError) -> Outcome {
-    Outcome { offer, lifecycle, instance_ids: Vec::new(), error: Some(error) }
+    Outcome {
+        offer,
+        lifecycle,
+        instance_ids: Vec::new(),
+        error: Some(error),
+    }
 }
 
 /// Takes what a pool has, then what addresses, quota and the resource bucket leave of it, in that order.
 fn launch_pool(world: &mut World, pool: Pool, lifecycle: Lifecycle, wanted: u64) -> Outcome {
     let price = pool.candidate.quote.price_micro_usd_per_hour;
-    if let Some(limit) = pool.offer.max_price_micro_usd_per_hour.filter(|limit| lifecycle == Lifecycle::Spot && *limit < price) {
+    if let Some(limit) = pool
+        .offer
+        .max_price_micro_usd_per_hour
+        .filter(|limit| lifecycle == Lifecycle::Spot && *limit < price)
+    {
         let message = format!(
             "Your Spot request price of {} is lower than the minimum required Spot request fulfillment price of {}.",
             crate::operations::spot::dollars(limit),
             crate::operations::spot::dollars(price)
         );
-        return failed(pool.offer, lifecycle, ApiError::client("SpotMaxPriceTooLow", message));
+        return failed(
+            pool.offer,
+            lifecycle,
+            ApiError::client("SpotMaxPriceTooLow", message),
+        );
     }
     let (count, error) = granted(world, &pool, lifecycle, wanted);
     let market_pool = world.pool(&pool.offer.instance_type, &pool.offer.zone_id);
@@ -277,7 +332,12 @@ fn launch_pool(world: &mut World, pool: Pool, lifecycle: Lifecycle, wanted: u64)
         world.market.release(&market_pool, lifecycle);
     }
     instance_ids.sort();
-    Outcome { offer: pool.offer, lifecycle, instance_ids, error }
+    Outcome {
+        offer: pool.offer,
+        lifecycle,
+        instance_ids,
+        error,
+    }
 }
 
 /// How many instances a pool may give, and what stood in the way of the rest.
@@ -290,20 +350,37 @@ fn granted(world: &mut World, pool: &Pool, lifecycle: Lifecycle, wanted: u64) ->
             error.get_or_insert(because);
         }
     };
-    limit(pool.candidate.quote.depth, insufficient_capacity(world, pool, lifecycle));
-    let free = world.network.subnets.get(&pool.offer.subnet_id).map_or(0, |subnet| subnet.free_addresses());
+    limit(
+        pool.candidate.quote.depth,
+        insufficient_capacity(world, pool, lifecycle),
+    );
+    let free = world
+        .network
+        .subnets
+        .get(&pool.offer.subnet_id)
+        .map_or(0, |subnet| subnet.free_addresses());
     limit(free, out_of_addresses(&pool.offer.subnet_id));
-    let vcpu = world.catalogue.types.get(&pool.offer.instance_type).map_or(1, |found| u64::from(found.vcpu));
+    let vcpu = world
+        .catalogue
+        .types
+        .get(&pool.offer.instance_type)
+        .map_or(1, |found| u64::from(found.vcpu));
     let group = Group::of(&pool.offer.instance_type);
     let quota = world.quotas.limit_vcpus(lifecycle, group);
     let left = quota.saturating_sub(world.used_vcpus(lifecycle, group));
     limit(left / vcpu.max(1), over_quota(lifecycle, quota));
     if world.options.scenario.throttle && count > 0 {
         let now_ms = world.clock.real_ms();
-        let tokens = world.buckets.take("launch resources", LAUNCH_RESOURCES, count, now_ms);
+        let tokens = world
+            .buckets
+            .take("launch resources", LAUNCH_RESOURCES, count, now_ms);
         if tokens < count {
             count = tokens;
-            error.get_or_insert(ApiError::new(503, "RequestLimitExceeded", "Request limit exceeded."));
+            error.get_or_insert(ApiError::new(
+                503,
+                "RequestLimitExceeded",
+                "Request limit exceeded.",
+            ));
         }
     }
     (count, error)
@@ -322,7 +399,10 @@ fn insufficient_capacity(world: &World, pool: &Pool, lifecycle: Lifecycle) -> Ap
                 .collect();
             format!(
                 "We currently do not have sufficient {} capacity in the Availability Zone you requested ({}). Our system will be working on provisioning additional capacity. You can currently get {} capacity by not specifying an Availability Zone in your request or choosing {}.",
-                pool.offer.instance_type, pool.offer.zone, pool.offer.instance_type, others.join(", ")
+                pool.offer.instance_type,
+                pool.offer.zone,
+                pool.offer.instance_type,
+                others.join(", ")
             )
         }
     };
@@ -332,14 +412,18 @@ fn insufficient_capacity(world: &World, pool: &Pool, lifecycle: Lifecycle) -> Ap
 fn out_of_addresses(subnet_id: &str) -> ApiError {
     ApiError::client(
         "InsufficientFreeAddressesInSubnet",
-        format!("There are not enough free addresses in subnet '{subnet_id}' to satisfy the requested number of instances."),
+        format!(
+            "There are not enough free addresses in subnet '{subnet_id}' to satisfy the requested number of instances."
+        ),
     )
 }
 
 /// The quota error of a side: spot and on-demand have codes of their own.
 pub fn over_quota(lifecycle: Lifecycle, limit_vcpus: u64) -> ApiError {
     match lifecycle {
-        Lifecycle::Spot => ApiError::client("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded"),
+        Lifecycle::Spot => {
+            ApiError::client("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
+        }
         Lifecycle::OnDemand => ApiError::client(
             "VcpuLimitExceeded",
             format!(
@@ -358,11 +442,17 @@ fn answer(fleet_id: &str, outcomes: &[Outcome]) -> Vec<Element> {
                 .field("errorMessage", &error.message),
         )
     });
-    let instances = outcomes.iter().filter(|outcome| !outcome.instance_ids.is_empty()).map(|outcome| {
-        described(outcome)
-            .with(Element::list("instanceIds", outcome.instance_ids.iter().map(item)))
-            .field("instanceType", &outcome.offer.instance_type)
-    });
+    let instances = outcomes
+        .iter()
+        .filter(|outcome| !outcome.instance_ids.is_empty())
+        .map(|outcome| {
+            described(outcome)
+                .with(Element::list(
+                    "instanceIds",
+                    outcome.instance_ids.iter().map(item),
+                ))
+                .field("instanceType", &outcome.offer.instance_type)
+        });
     vec![
         Element::text("fleetId", fleet_id),
         Element::list("errorSet", errors),
@@ -375,8 +465,12 @@ fn described(outcome: &Outcome) -> Element {
     let template = Element::new("launchTemplateSpecification")
         .field("launchTemplateId", &offer.template_id)
         .field("version", offer.template_version);
-    let both = Element::new("launchTemplateAndOverrides").with(template).with(offer.echo());
-    Element::new("item").with(both).field("lifecycle", outcome.lifecycle.name())
+    let both = Element::new("launchTemplateAndOverrides")
+        .with(template)
+        .with(offer.echo());
+    Element::new("item")
+        .with(both)
+        .field("lifecycle", outcome.lifecycle.name())
 }
 
 fn remember(
@@ -397,7 +491,10 @@ fn remember(
         fulfilled: units,
         tags,
         answer: children[1..].to_vec(),
-        instance_ids: outcomes.iter().flat_map(|outcome| outcome.instance_ids.clone()).collect(),
+        instance_ids: outcomes
+            .iter()
+            .flat_map(|outcome| outcome.instance_ids.clone())
+            .collect(),
     };
     world.fleets.insert(fleet_id.to_owned(), fleet);
 }

@@ -54,7 +54,9 @@ fn selected<'a>(world: &'a World, ids: &[String], filters: &Filters) -> Result<V
         return Ok(world
             .instances
             .values()
-            .filter(|instance| instance.visible.by_filter <= now && (by_tag || instance.visible.by_tag <= now))
+            .filter(|instance| {
+                instance.visible.by_filter <= now && (by_tag || instance.visible.by_tag <= now)
+            })
             .collect());
     }
     check_ids(world, ids)?;
@@ -64,10 +66,17 @@ fn selected<'a>(world: &'a World, ids: &[String], filters: &Filters) -> Result<V
 /// While a zone is out, a call that names an instance there, or none at all, fails (aws.md 2.7).
 fn check_outage(world: &World, ids: &[String]) -> Result<(), ApiError> {
     let is_hit = |id: &String| {
-        world.instances.get(id).is_some_and(|instance| world.outages.contains(&instance.zone_id))
+        world
+            .instances
+            .get(id)
+            .is_some_and(|instance| world.outages.contains(&instance.zone_id))
     };
     if !world.outages.is_empty() && (ids.is_empty() || ids.iter().any(is_hit)) {
-        return Err(ApiError::new(503, "Unavailable", "The server is overloaded and can't handle the request."));
+        return Err(ApiError::new(
+            503,
+            "Unavailable",
+            "The server is overloaded and can't handle the request.",
+        ));
     }
     Ok(())
 }
@@ -78,17 +87,28 @@ pub fn check_ids(world: &World, ids: &[String]) -> Result<(), ApiError> {
     for id in ids {
         let rest = id.strip_prefix("i-").unwrap_or_default();
         if !matches!(rest.len(), 8 | 17) || !rest.chars().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(ApiError::client("InvalidInstanceID.Malformed", format!("Invalid id: \"{id}\"")));
+            return Err(ApiError::client(
+                "InvalidInstanceID.Malformed",
+                format!("Invalid id: \"{id}\""),
+            ));
         }
     }
     let missing: Vec<&str> = ids
         .iter()
-        .filter(|id| world.instances.get(*id).is_none_or(|instance| instance.visible.by_id > now))
+        .filter(|id| {
+            world
+                .instances
+                .get(*id)
+                .is_none_or(|instance| instance.visible.by_id > now)
+        })
         .map(String::as_str)
         .collect();
     match missing.as_slice() {
         [] => Ok(()),
-        [one] => Err(ApiError::client("InvalidInstanceID.NotFound", format!("The instance ID '{one}' does not exist"))),
+        [one] => Err(ApiError::client(
+            "InvalidInstanceID.NotFound",
+            format!("The instance ID '{one}' does not exist"),
+        )),
         several => Err(ApiError::client(
             "InvalidInstanceID.NotFound",
             format!("The instance IDs '{}' do not exist", several.join(", ")),
@@ -136,7 +156,11 @@ fn accepts(world: &World, filters: &Filters, instance: &Instance) -> bool {
         "instance-state-code" => vec![instance.state.code().to_string()],
         "instance-state-name" => vec![instance.state.name().to_owned()],
         "instance-type" => vec![instance.instance_type.clone()],
-        "ip-address" => instance.public_address.map(|address| address.to_string()).into_iter().collect(),
+        "ip-address" => instance
+            .public_address
+            .map(|address| address.to_string())
+            .into_iter()
+            .collect(),
         "key-name" => instance.key_name.clone().into_iter().collect(),
         "launch-time" => vec![world.timestamp(instance.launched)],
         "metadata-options.http-tokens" => vec![instance.metadata_options.http_tokens.clone()],
@@ -149,7 +173,11 @@ fn accepts(world: &World, filters: &Filters, instance: &Instance) -> bool {
             Purchase::Spot { request_id } => vec![request_id.clone()],
             Purchase::OnDemand => Vec::new(),
         },
-        "state-reason-code" => instance.state_reason.iter().map(|(code, _)| code.clone()).collect(),
+        "state-reason-code" => instance
+            .state_reason
+            .iter()
+            .map(|(code, _)| code.clone())
+            .collect(),
         "subnet-id" => vec![instance.subnet_id.clone()],
         "tenancy" => vec!["default".to_owned()],
         "virtualization-type" => vec!["hvm".to_owned()],
@@ -181,16 +209,32 @@ pub fn described(world: &World, instance: &Instance) -> Element {
         .field("instanceId", &instance.id)
         .field("imageId", &instance.image_id)
         .with(state("instanceState", instance.state))
-        .field("privateDnsName", if is_gone { "" } else { &instance.private_dns_name })
+        .field(
+            "privateDnsName",
+            if is_gone { "" } else { &instance.private_dns_name },
+        )
         .field("dnsName", "")
-        .field("reason", instance.state_reason.as_ref().map_or("", |(_, message)| message.as_str()))
+        .field(
+            "reason",
+            instance
+                .state_reason
+                .as_ref()
+                .map_or("", |(_, message)| message.as_str()),
+        )
         .maybe("keyName", instance.key_name.as_ref())
         .field("amiLaunchIndex", instance.launch_index)
         .with(Element::new("productCodes"))
         .field("instanceType", &instance.instance_type)
         .field("launchTime", world.timestamp(instance.launched))
         .with(placement(instance))
-        .with(Element::new("monitoring").field("state", if instance.is_monitored { "enabled" } else { "disabled" }))
+        .with(Element::new("monitoring").field(
+            "state",
+            if instance.is_monitored {
+                "enabled"
+            } else {
+                "disabled"
+            },
+        ))
         .field("architecture", &instance.architecture)
         .field("rootDeviceType", "ebs")
         .field("rootDeviceName", "/dev/xvda")
@@ -202,21 +246,26 @@ pub fn described(world: &World, instance: &Instance) -> Element {
         .field("ebsOptimized", instance.is_ebs_optimized)
         .field("enaSupport", true)
         .field("sourceDestCheck", true);
-    let element = purchase(element, instance);
-    let element = element.maybe("iamInstanceProfile", None::<&str>);
-    let element = match profile_arn(world, instance) {
-        Some(arn) => element.with(
-            Element::new("iamInstanceProfile").field("arn", arn).field("id", "AIPASIMULATEDPROFILE0"),
-        ),
-        None => element,
-    };
-    let element = match &instance.state_reason {
-        Some((code, message)) => {
-            element.with(Element::new("stateReason").field("code", code).field("message", message))
-        }
-        None => element,
-    };
-    if is_gone { element.with(Element::new("networkInterfaceSet")) } else { network(world, element, instance) }
+    let element = purchase(element, instance)
+        .extended(profile_arn(world, instance).map(|arn| {
+            let name = instance.instance_profile.as_ref();
+            let id = name
+                .and_then(|name| world.iam.profiles.get(name))
+                .map(|found| found.id(world.options.seed));
+            Element::new("iamInstanceProfile")
+                .field("arn", arn)
+                .maybe("id", id)
+        }))
+        .extended(instance.state_reason.as_ref().map(|(code, message)| {
+            Element::new("stateReason")
+                .field("code", code)
+                .field("message", message)
+        }));
+    if is_gone {
+        element.with(Element::new("networkInterfaceSet"))
+    } else {
+        network(world, element, instance)
+    }
 }
 
 fn purchase(element: Element, instance: &Instance) -> Element {
@@ -230,7 +279,9 @@ fn purchase(element: Element, instance: &Instance) -> Element {
 
 /// A state by code and name.
 pub fn state(name: &str, state: InstanceState) -> Element {
-    Element::new(name).field("code", state.code()).field("name", state.name())
+    Element::new(name)
+        .field("code", state.code())
+        .field("name", state.name())
 }
 
 fn placement(instance: &Instance) -> Element {
@@ -259,7 +310,11 @@ fn volumes(world: &World, instance: &Instance) -> Element {
 fn network(world: &World, element: Element, instance: &Instance) -> Element {
     let groups = || {
         let named = instance.security_group_ids.iter().map(|id| {
-            let name = world.network.security_groups.get(id).map_or("", |group| group.name.as_str());
+            let name = world
+                .network
+                .security_groups
+                .get(id)
+                .map_or("", |group| group.name.as_str());
             Element::new("item").field("groupId", id).field("groupName", name)
         });
         Element::list("groupSet", named)
@@ -281,7 +336,12 @@ fn network(world: &World, element: Element, instance: &Instance) -> Element {
         .field("privateIpAddress", instance.address)
         .field("privateDnsName", &instance.private_dns_name)
         .field("interfaceType", "interface")
-        .with(Element::new("attachment").field("deviceIndex", 0).field("status", "attached").field("networkCardIndex", 0))
+        .with(
+            Element::new("attachment")
+                .field("deviceIndex", 0)
+                .field("status", "attached")
+                .field("networkCardIndex", 0),
+        )
         .with(groups());
     element
         .field("subnetId", &instance.subnet_id)
@@ -343,8 +403,12 @@ fn check_status(instance: &Instance) -> (&'static str, &'static str) {
 
 fn status(world: &World, instance: &Instance) -> Element {
     let summary = |name: &str, (status, reachability): (&str, &str)| {
-        let detail = Element::new("item").field("name", "reachability").field("status", reachability);
-        Element::new(name).field("status", status).with(Element::list("details", [detail]))
+        let detail = Element::new("item")
+            .field("name", "reachability")
+            .field("status", reachability);
+        Element::new(name)
+            .field("status", status)
+            .with(Element::list("details", [detail]))
     };
     let events = instance.events.iter().map(|event| {
         Element::new("item")
@@ -353,7 +417,11 @@ fn status(world: &World, instance: &Instance) -> Element {
             .field("description", "The instance is running on degraded hardware")
             .field("notBefore", world.timestamp(event.not_before))
     });
-    let system = if instance.state == InstanceState::Running { ("ok", "passed") } else { check_status(instance) };
+    let system = if instance.state == InstanceState::Running {
+        ("ok", "passed")
+    } else {
+        check_status(instance)
+    };
     Element::new("item")
         .field("instanceId", &instance.id)
         .field("availabilityZone", &instance.zone)
@@ -368,7 +436,11 @@ pub fn console_output(world: &mut World, params: &Params) -> Answer {
     let id = params.required("InstanceId")?.to_owned();
     check_ids(world, std::slice::from_ref(&id))?;
     let instance = &world.instances[&id];
-    let text = instance.console.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let text = instance
+        .console
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect::<String>();
     Ok(vec![
         Element::text("instanceId", &id),
         Element::text("timestamp", world.timestamp(world.now())),

@@ -41,7 +41,11 @@ pub fn eks(world: &mut World, action: &str, request: &RestRequest<'_>) -> Result
     }
     let cluster = request.segments.get(1).map_or("", String::as_str);
     if cluster != world.eks.name {
-        return Err(ApiError::new(404, "ResourceNotFoundException", format!("No cluster found for name: {cluster}.")));
+        return Err(ApiError::new(
+            404,
+            "ResourceNotFoundException",
+            format!("No cluster found for name: {cluster}."),
+        ));
     }
     if action.ends_with("AccessEntry") || action.ends_with("AccessEntries") {
         refuse_without_entries(world)?;
@@ -50,9 +54,13 @@ pub fn eks(world: &mut World, action: &str, request: &RestRequest<'_>) -> Result
     match action {
         "DescribeCluster" => Ok(json!({"cluster": described(world)})),
         "ListNodegroups" => Ok(json!({"nodegroups": []})),
-        "ListAccessEntries" => Ok(json!({"accessEntries": world.eks.access_entries.keys().collect::<Vec<_>>()})),
+        "ListAccessEntries" => {
+            Ok(json!({"accessEntries": world.eks.access_entries.keys().collect::<Vec<_>>()}))
+        }
         "CreateAccessEntry" => create(world, &request.body),
-        "DescribeAccessEntry" => Ok(json!({"accessEntry": described_entry(world, entry(world, &principal)?)})),
+        "DescribeAccessEntry" => {
+            Ok(json!({"accessEntry": described_entry(world, entry(world, &principal)?)}))
+        }
         "UpdateAccessEntry" => update(world, &principal, &request.body),
         "DeleteAccessEntry" => {
             entry(world, &principal)?;
@@ -88,15 +96,28 @@ fn invalid(message: impl Into<String>) -> ApiError {
 }
 
 fn create(world: &mut World, body: &Value) -> Result<Value, ApiError> {
-    let principal = body["principalArn"].as_str().ok_or_else(|| invalid("principalArn is required"))?.to_owned();
+    let principal = body["principalArn"]
+        .as_str()
+        .ok_or_else(|| invalid("principalArn is required"))?
+        .to_owned();
     let kind = body["type"].as_str().unwrap_or("STANDARD").to_owned();
-    let known = ["STANDARD", "EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "EC2", "HYBRID_LINUX", "HYPERPOD_LINUX"];
+    let known = [
+        "STANDARD",
+        "EC2_LINUX",
+        "EC2_WINDOWS",
+        "FARGATE_LINUX",
+        "EC2",
+        "HYBRID_LINUX",
+        "HYPERPOD_LINUX",
+    ];
     if !known.contains(&kind.as_str()) {
         return Err(invalid(format!("The type '{kind}' is not one of {known:?}")));
     }
     let groups: Vec<String> = texts(&body["kubernetesGroups"]);
     if kind != "STANDARD" && (!groups.is_empty() || body["username"].is_string()) {
-        return Err(invalid(format!("Kubernetes groups and username cannot be set for entries of type {kind}.")));
+        return Err(invalid(format!(
+            "Kubernetes groups and username cannot be set for entries of type {kind}."
+        )));
     }
     if world.eks.access_entries.contains_key(&principal) {
         return Err(ApiError::new(
@@ -105,10 +126,14 @@ fn create(world: &mut World, body: &Value) -> Result<Value, ApiError> {
             "The specified access entry resource is already in use on this cluster.",
         ));
     }
-    if let Some(name) = principal.split_once(":role/").and_then(|(_, path)| path.rsplit('/').next())
+    if let Some(name) = principal
+        .split_once(":role/")
+        .and_then(|(_, path)| path.rsplit('/').next())
         && !world.iam.roles.contains_key(name)
     {
-        return Err(invalid(format!("The specified principalArn is invalid: invalid principal. {principal}")));
+        return Err(invalid(format!(
+            "The specified principalArn is invalid: invalid principal. {principal}"
+        )));
     }
     let now = world.now();
     let is_node = kind == "EC2_LINUX";
@@ -118,11 +143,19 @@ fn create(world: &mut World, body: &Value) -> Result<Value, ApiError> {
             (true, _) => "system:node:{{EC2PrivateDNSName}}".to_owned(),
             (false, given) => given.unwrap_or(&principal).to_owned(),
         },
-        groups: if is_node { vec!["system:nodes".to_owned()] } else { groups },
+        groups: if is_node {
+            vec!["system:nodes".to_owned()]
+        } else {
+            groups
+        },
         kind,
         tags: body["tags"]
             .as_object()
-            .map(|tags| tags.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect())
+            .map(|tags| {
+                tags.iter()
+                    .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+                    .collect()
+            })
             .unwrap_or_default(),
         created: now,
         modified: now,
@@ -137,7 +170,10 @@ fn update(world: &mut World, principal: &str, body: &Value) -> Result<Value, Api
     let now = world.now();
     if let Some(entry) = world.eks.access_entries.get_mut(principal) {
         if entry.kind != "STANDARD" {
-            return Err(invalid(format!("Access entries of type {} cannot be changed.", entry.kind)));
+            return Err(invalid(format!(
+                "Access entries of type {} cannot be changed.",
+                entry.kind
+            )));
         }
         if body["kubernetesGroups"].is_array() {
             entry.groups = texts(&body["kubernetesGroups"]);
@@ -153,7 +189,11 @@ fn update(world: &mut World, principal: &str, body: &Value) -> Result<Value, Api
 fn texts(value: &Value) -> Vec<String> {
     value
         .as_array()
-        .map(|list| list.iter().filter_map(|each| each.as_str().map(str::to_owned)).collect())
+        .map(|list| {
+            list.iter()
+                .filter_map(|each| each.as_str().map(str::to_owned))
+                .collect()
+        })
         .unwrap_or_default()
 }
 

@@ -13,7 +13,8 @@ pub fn describe_fleets(world: &mut World, params: &Params) -> Answer {
     let mut items = Vec::new();
     for id in params.texts("FleetId") {
         let fleet = world.fleets.get(&id).ok_or_else(|| not_found(&id))?;
-        let capacity = Element::new("targetCapacitySpecification").field("totalTargetCapacity", fleet.target_capacity);
+        let capacity =
+            Element::new("targetCapacitySpecification").field("totalTargetCapacity", fleet.target_capacity);
         let item = Element::new("item")
             .field("fleetId", &fleet.id)
             .field("fleetState", "active")
@@ -30,7 +31,10 @@ pub fn describe_fleets(world: &mut World, params: &Params) -> Answer {
 }
 
 fn not_found(id: &str) -> ApiError {
-    ApiError::client("InvalidFleetId.NotFound", format!("The fleet ID '{id}' does not exist"))
+    ApiError::client(
+        "InvalidFleetId.NotFound",
+        format!("The fleet ID '{id}' does not exist"),
+    )
 }
 
 /// DeleteFleets: instant fleets go only together with their instances, at most 25 per call.
@@ -39,21 +43,35 @@ pub fn delete_fleets(world: &mut World, params: &Params) -> Answer {
     let terminate = params.flag("TerminateInstances")?;
     refuse_dry_run(params)?;
     let refusal = match (terminate, ids.len() > DELETIONS_MAX) {
-        (false, _) => Some(("NoTerminateInstancesNotSupported", "An instant fleet cannot be deleted without terminating its instances: set TerminateInstances.")),
-        (true, true) => Some(("ExceededInstantFleetNumForDeletion", "At most 25 instant fleets can be deleted per call.")),
+        (false, _) => Some((
+            "NoTerminateInstancesNotSupported",
+            "An instant fleet cannot be deleted without terminating its instances: set TerminateInstances.",
+        )),
+        (true, true) => Some((
+            "ExceededInstantFleetNumForDeletion",
+            "At most 25 instant fleets can be deleted per call.",
+        )),
         (true, false) => None,
     };
     let (mut deleted, mut kept) = (Vec::new(), Vec::new());
     for id in &ids {
-        let refusal = refusal.or((!world.fleets.contains_key(id)).then_some(("fleetIdDoesNotExist", "The fleet does not exist.")));
+        let refusal = refusal
+            .or((!world.fleets.contains_key(id))
+                .then_some(("fleetIdDoesNotExist", "The fleet does not exist.")));
         if let Some((code, message)) = refusal {
-            let error = Element::new("error").field("code", code).field("message", message);
+            let error = Element::new("error")
+                .field("code", code)
+                .field("message", message);
             kept.push(Element::new("item").with(error).field("fleetId", id));
             continue;
         }
         let fleet = world.fleets.remove(id).ok_or_else(|| not_found(id))?;
         for instance_id in &fleet.instance_ids {
-            world.shut_down(instance_id, "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown");
+            world.shut_down(
+                instance_id,
+                "Client.UserInitiatedShutdown",
+                "Client.UserInitiatedShutdown: User initiated shutdown",
+            );
         }
         deleted.push(
             Element::new("item")

@@ -34,7 +34,9 @@ pub fn iam(world: &mut World, action: &str, params: &Params) -> Answer {
         "UntagInstanceProfile" => {
             let name = profile(world, params)?.name.clone();
             if let Some(profile) = world.iam.profiles.get_mut(&name) {
-                profile.tags.retain(|key, _| !params.texts("TagKeys").contains(key));
+                profile
+                    .tags
+                    .retain(|key, _| !params.texts("TagKeys").contains(key));
             }
             Ok(Vec::new())
         }
@@ -72,13 +74,21 @@ fn tags(params: &Params) -> Result<Tags, ApiError> {
     params
         .list("Tags")
         .into_iter()
-        .map(|tag| Ok((tag.required("Key")?.to_owned(), tag.text("Value").unwrap_or_default().to_owned())))
+        .map(|tag| {
+            Ok((
+                tag.required("Key")?.to_owned(),
+                tag.text("Value").unwrap_or_default().to_owned(),
+            ))
+        })
         .collect()
 }
 
 fn create_profile(world: &mut World, params: &Params) -> Answer {
     let name = params.required("InstanceProfileName")?.to_owned();
-    let is_valid = name.len() <= 128 && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter));
+    let is_valid = name.len() <= 128
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter));
     if !is_valid {
         return Err(ApiError::client(
             "ValidationError",
@@ -86,10 +96,20 @@ fn create_profile(world: &mut World, params: &Params) -> Answer {
         ));
     }
     if world.iam.profiles.contains_key(&name) {
-        return Err(ApiError::new(409, "EntityAlreadyExists", format!("Instance Profile {name} already exists.")));
+        return Err(ApiError::new(
+            409,
+            "EntityAlreadyExists",
+            format!("Instance Profile {name} already exists."),
+        ));
     }
     let path = params.text("Path").unwrap_or("/").to_owned();
-    let profile = InstanceProfile { name: name.clone(), path, role: None, tags: tags(params)?, created: world.now() };
+    let profile = InstanceProfile {
+        name: name.clone(),
+        path,
+        role: None,
+        tags: tags(params)?,
+        created: world.now(),
+    };
     let answer = vec![described("InstanceProfile", world, &profile)];
     world.iam.profiles.insert(name, profile);
     Ok(answer)
@@ -98,7 +118,11 @@ fn create_profile(world: &mut World, params: &Params) -> Answer {
 fn delete_profile(world: &mut World, params: &Params) -> Answer {
     let profile = profile(world, params)?;
     if profile.role.is_some() {
-        return Err(ApiError::new(409, "DeleteConflict", "Cannot delete entity, must remove roles from instance profile first."));
+        return Err(ApiError::new(
+            409,
+            "DeleteConflict",
+            "Cannot delete entity, must remove roles from instance profile first.",
+        ));
     }
     let name = profile.name.clone();
     world.iam.profiles.remove(&name);
@@ -109,7 +133,11 @@ fn add_role(world: &mut World, params: &Params) -> Answer {
     let role = role(world, params.required("RoleName")?)?.name.clone();
     let profile = profile(world, params)?;
     if profile.role.is_some() {
-        return Err(ApiError::new(409, "LimitExceeded", "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1"));
+        return Err(ApiError::new(
+            409,
+            "LimitExceeded",
+            "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1",
+        ));
     }
     let name = profile.name.clone();
     if let Some(profile) = world.iam.profiles.get_mut(&name) {
@@ -122,7 +150,10 @@ fn remove_role(world: &mut World, params: &Params) -> Answer {
     let role = params.required("RoleName")?;
     let profile = profile(world, params)?;
     if profile.role.as_deref() != Some(role) {
-        return Err(no_such_entity(format!("Role {role} is not associated with instance profile {}.", profile.name)));
+        return Err(no_such_entity(format!(
+            "Role {role} is not associated with instance profile {}.",
+            profile.name
+        )));
     }
     let name = profile.name.clone();
     if let Some(profile) = world.iam.profiles.get_mut(&name) {
@@ -141,18 +172,21 @@ fn list_profiles(world: &World, params: &Params) -> Answer {
         .filter(|profile| role.is_none_or(|role| profile.role.as_deref() == Some(role)))
         .filter(|profile| profile.path.starts_with(prefix))
         .map(|profile| described("member", world, profile));
-    Ok(vec![Element::list("InstanceProfiles", profiles), Element::text("IsTruncated", false)])
+    Ok(vec![
+        Element::list("InstanceProfiles", profiles),
+        Element::text("IsTruncated", false),
+    ])
 }
 
 fn tag_list(tags: &Tags) -> Element {
     Element::list(
         "Tags",
-        tags.iter().map(|(key, value)| Element::new("member").field("Key", key).field("Value", value)),
+        tags.iter()
+            .map(|(key, value)| Element::new("member").field("Key", key).field("Value", value)),
     )
 }
 
 fn described(name: &str, world: &World, profile: &InstanceProfile) -> Element {
-    let id = random::hex(world.options.seed, &["profile", &profile.name], 17).to_uppercase();
     let roles = profile
         .role
         .as_ref()
@@ -161,7 +195,7 @@ fn described(name: &str, world: &World, profile: &InstanceProfile) -> Element {
     Element::new(name)
         .field("Path", &profile.path)
         .field("InstanceProfileName", &profile.name)
-        .field("InstanceProfileId", format!("AIPA{id}"))
+        .field("InstanceProfileId", profile.id(world.options.seed))
         .field("Arn", profile.arn())
         .field("CreateDate", world.timestamp(profile.created))
         .with(Element::list("Roles", roles))
@@ -176,6 +210,9 @@ fn described_role(name: &str, world: &World, role: &Role) -> Element {
         .field("RoleId", format!("AROA{id}"))
         .field("Arn", role.arn())
         .field("CreateDate", "2026-01-01T00:00:00Z")
-        .field("AssumeRolePolicyDocument", "%7B%22Version%22%3A%222012-10-17%22%7D")
+        .field(
+            "AssumeRolePolicyDocument",
+            "%7B%22Version%22%3A%222012-10-17%22%7D",
+        )
         .with(tag_list(&role.tags))
 }

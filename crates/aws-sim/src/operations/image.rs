@@ -13,15 +13,35 @@ pub fn describe_images(world: &mut World, params: &Params) -> Answer {
     let (ids, owners) = (params.texts("ImageId"), params.texts("Owner"));
     let filters = Filters::parse(params)?;
     filters.check(&[
-        "tag", "architecture", "creation-date", "description", "image-id", "image-type", "is-public", "name", "owner-alias",
-        "owner-id", "platform", "root-device-type", "state", "virtualization-type", "hypervisor", "ena-support",
+        "tag",
+        "architecture",
+        "creation-date",
+        "description",
+        "image-id",
+        "image-type",
+        "is-public",
+        "name",
+        "owner-alias",
+        "owner-id",
+        "platform",
+        "root-device-type",
+        "state",
+        "virtualization-type",
+        "hypervisor",
+        "ena-support",
     ])?;
     for id in &ids {
         if !id.starts_with("ami-") {
-            return Err(ApiError::client("InvalidAMIID.Malformed", format!("Invalid id: \"{id}\"")));
+            return Err(ApiError::client(
+                "InvalidAMIID.Malformed",
+                format!("Invalid id: \"{id}\""),
+            ));
         }
         if !world.images.contains_key(id) {
-            return Err(ApiError::client("InvalidAMIID.NotFound", format!("The image id '[{id}]' does not exist")));
+            return Err(ApiError::client(
+                "InvalidAMIID.NotFound",
+                format!("The image id '[{id}]' does not exist"),
+            ));
         }
     }
     let keyed = world
@@ -76,7 +96,14 @@ fn described(image: &Image) -> Element {
     });
     Element::new("item")
         .field("imageId", &image.id)
-        .field("imageLocation", format!("{}/{}", image.owner_alias.as_deref().unwrap_or(&image.owner), image.name))
+        .field(
+            "imageLocation",
+            format!(
+                "{}/{}",
+                image.owner_alias.as_deref().unwrap_or(&image.owner),
+                image.name
+            ),
+        )
         .field("imageState", "available")
         .field("imageOwnerId", &image.owner)
         .field("creationDate", &image.creation_date)

@@ -87,10 +87,16 @@ pub struct LaunchSpec {
 pub fn decoded_user_data(data: &Params) -> Result<Vec<u8>, ApiError> {
     let text = data.text("UserData").unwrap_or_default();
     let decoded = STANDARD.decode(text.trim()).map_err(|_| {
-        ApiError::client("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.")
+        ApiError::client(
+            "InvalidUserData.Malformed",
+            "Invalid BASE64 encoding of user data.",
+        )
     })?;
     if decoded.len() > USER_DATA_BYTES_MAX {
-        return Err(ApiError::client("InvalidUserData.Malformed", "User data is limited to 16384 bytes"));
+        return Err(ApiError::client(
+            "InvalidUserData.Malformed",
+            "User data is limited to 16384 bytes",
+        ));
     }
     Ok(decoded)
 }
@@ -145,12 +151,22 @@ fn judged_image(world: &World, data: &Params, instance_type: &str) -> Result<Str
         matches!(rest.len(), 8 | 17) && rest.chars().all(|digit| digit.is_ascii_hexdigit())
     });
     if !well_formed {
-        return Err(ApiError::client("InvalidAMIID.Malformed", format!("Invalid id: \"{id}\"")));
+        return Err(ApiError::client(
+            "InvalidAMIID.Malformed",
+            format!("Invalid id: \"{id}\""),
+        ));
     }
     let image = world.images.get(id).ok_or_else(|| {
-        ApiError::client("InvalidAMIID.NotFound", format!("The image id '[{id}]' does not exist"))
+        ApiError::client(
+            "InvalidAMIID.NotFound",
+            format!("The image id '[{id}]' does not exist"),
+        )
     })?;
-    let found = world.catalogue.types.get(instance_type).ok_or_else(|| unknown_type(instance_type))?;
+    let found = world
+        .catalogue
+        .types
+        .get(instance_type)
+        .ok_or_else(|| unknown_type(instance_type))?;
     if !found.arch.contains(&image.architecture) {
         return Err(ApiError::invalid_value(format!(
             "The architecture '{}' of the specified instance type does not match the architecture '{}' of the specified AMI. Specify an instance type and an AMI that have matching architectures, and try again. You can use 'describe-instance-types' or 'describe-images' to discover the architecture of the instance type or AMI.",
@@ -168,7 +184,11 @@ pub fn unknown_type(instance_type: &str) -> ApiError {
 
 /// Security groups come directly or on the first network interface.
 fn judged_groups(world: &World, data: &Params, subnet_id: &str) -> Result<Vec<String>, ApiError> {
-    let vpc_id = world.network.subnets.get(subnet_id).map_or("", |subnet| subnet.vpc_id.as_str());
+    let vpc_id = world
+        .network
+        .subnets
+        .get(subnet_id)
+        .map_or("", |subnet| subnet.vpc_id.as_str());
     let mut ids = data.texts("SecurityGroupId");
     let interfaces = data.list("NetworkInterface");
     if !interfaces.is_empty() && !ids.is_empty() {
@@ -181,7 +201,10 @@ fn judged_groups(world: &World, data: &Params, subnet_id: &str) -> Result<Vec<St
     }
     for id in &ids {
         let group = world.network.security_groups.get(id).ok_or_else(|| {
-            ApiError::client("InvalidGroup.NotFound", format!("The security group '{id}' does not exist"))
+            ApiError::client(
+                "InvalidGroup.NotFound",
+                format!("The security group '{id}' does not exist"),
+            )
         })?;
         if group.vpc_id != vpc_id {
             return Err(ApiError::client(
@@ -194,8 +217,13 @@ fn judged_groups(world: &World, data: &Params, subnet_id: &str) -> Result<Vec<St
 }
 
 fn judged_profile(world: &World, data: &Params) -> Result<Option<String>, ApiError> {
-    let (name, arn) = (data.text("IamInstanceProfile.Name"), data.text("IamInstanceProfile.Arn"));
-    let Some(wanted) = name.or(arn) else { return Ok(None) };
+    let (name, arn) = (
+        data.text("IamInstanceProfile.Name"),
+        data.text("IamInstanceProfile.Arn"),
+    );
+    let Some(wanted) = name.or(arn) else {
+        return Ok(None);
+    };
     let delay_seconds = world.options.scenario.timing.instance_profile_seconds;
     let known = world
         .iam
@@ -213,10 +241,14 @@ fn judged_profile(world: &World, data: &Params) -> Result<Option<String>, ApiErr
 
 fn judged_metadata(data: &Params) -> Result<MetadataOptions, ApiError> {
     let text = |name: &str, default: &str| {
-        data.text(&format!("MetadataOptions.{name}")).unwrap_or(default).to_owned()
+        data.text(&format!("MetadataOptions.{name}"))
+            .unwrap_or(default)
+            .to_owned()
     };
     // AL2023 and Bottlerocket images are registered with imds-support v2.0: tokens required, two hops.
-    let hop_limit = data.integer("MetadataOptions.HttpPutResponseHopLimit")?.unwrap_or(2);
+    let hop_limit = data
+        .integer("MetadataOptions.HttpPutResponseHopLimit")?
+        .unwrap_or(2);
     if !(1..=64).contains(&hop_limit) {
         return Err(ApiError::invalid_value(format!(
             "Invalid value '{hop_limit}' for HttpPutResponseHopLimit: it must be between 1 and 64."
@@ -230,13 +262,21 @@ fn judged_metadata(data: &Params) -> Result<MetadataOptions, ApiError> {
         instance_metadata_tags: text("InstanceMetadataTags", "disabled"),
     };
     if !["required", "optional"].contains(&options.http_tokens.as_str()) {
-        return Err(ApiError::invalid_value(format!("Invalid value '{}' for HttpTokens.", options.http_tokens)));
+        return Err(ApiError::invalid_value(format!(
+            "Invalid value '{}' for HttpTokens.",
+            options.http_tokens
+        )));
     }
     Ok(options)
 }
 
 /// Makes one instance in a pool that has already given the capacity; none when the subnet is out of addresses.
-pub fn make_instance(world: &mut World, spec: &LaunchSpec, reservation_id: &str, launch_index: u64) -> Option<String> {
+pub fn make_instance(
+    world: &mut World,
+    spec: &LaunchSpec,
+    reservation_id: &str,
+    launch_index: u64,
+) -> Option<String> {
     let address = world.network.subnets.get_mut(&spec.subnet_id)?.take_address()?;
     let id = world.new_id("i");
     let volumes = volumes(world, spec);
@@ -254,7 +294,10 @@ pub fn make_instance(world: &mut World, spec: &LaunchSpec, reservation_id: &str,
     if let Some(fleet_id) = &spec.fleet_id {
         tags.insert("aws:ec2:fleet-id".to_owned(), fleet_id.clone());
     }
-    for (key, path) in [("aws:ec2launchtemplate:id", "SimTemplate.Id"), ("aws:ec2launchtemplate:version", "SimTemplate.Version")] {
+    for (key, path) in [
+        ("aws:ec2launchtemplate:id", "SimTemplate.Id"),
+        ("aws:ec2launchtemplate:version", "SimTemplate.Version"),
+    ] {
         if let Some(value) = spec.data.text(path) {
             tags.insert(key.to_owned(), value.to_owned());
         }
@@ -264,7 +307,11 @@ pub fn make_instance(world: &mut World, spec: &LaunchSpec, reservation_id: &str,
         "us-east-1" => "ec2.internal".to_owned(),
         region => format!("{region}.compute.internal"),
     };
-    let wants_public = spec.data.list("NetworkInterface").first().is_some_and(|first| first.flag("AssociatePublicIpAddress") == Ok(true));
+    let wants_public = spec
+        .data
+        .list("NetworkInterface")
+        .first()
+        .is_some_and(|first| first.flag("AssociatePublicIpAddress") == Ok(true));
     let instance = Instance {
         reservation_id: reservation_id.to_owned(),
         fleet_id: spec.fleet_id.clone(),
@@ -292,7 +339,8 @@ pub fn make_instance(world: &mut World, spec: &LaunchSpec, reservation_id: &str,
         key_name: spec.data.text("KeyName").map(str::to_owned),
         is_monitored: spec.data.flag("Monitoring.Enabled").unwrap_or(false),
         is_ebs_optimized: spec.data.flag("EbsOptimized").unwrap_or(false),
-        public_address: wants_public.then(|| std::net::Ipv4Addr::from(0x3600_0000 | (u32::from(address) & 0x00ff_ffff))),
+        public_address: wants_public
+            .then(|| std::net::Ipv4Addr::from(0x3600_0000 | (u32::from(address) & 0x00ff_ffff))),
         volumes,
         tags,
         is_protected: spec.data.flag("DisableApiTermination").unwrap_or(false),
@@ -311,7 +359,12 @@ pub fn make_instance(world: &mut World, spec: &LaunchSpec, reservation_id: &str,
 
 fn groups_or_default(world: &World, spec: &LaunchSpec, vpc_id: &str) -> Vec<String> {
     if spec.security_group_ids.is_empty() {
-        world.network.default_group(vpc_id).map(|group| group.id.clone()).into_iter().collect()
+        world
+            .network
+            .default_group(vpc_id)
+            .map(|group| group.id.clone())
+            .into_iter()
+            .collect()
     } else {
         spec.security_group_ids.clone()
     }
@@ -321,12 +374,19 @@ fn plan_life(world: &mut World, id: &str, outcome: LaunchOutcome, now: Moment) {
     let timing = world.options.scenario.timing;
     world.emit_state(id);
     if outcome == LaunchOutcome::ClientInternalError {
-        world.schedule(now.plus_seconds(timing.running_seconds), Event::FailLaunch(id.to_owned()));
+        world.schedule(
+            now.plus_seconds(timing.running_seconds),
+            Event::FailLaunch(id.to_owned()),
+        );
         return;
     }
     let spread = random::unit(world.options.seed, &["boot", id]) * 2.0 - 1.0;
-    let boot_seconds = (timing.boot_seconds + spread * timing.boot_spread_seconds).max(timing.running_seconds);
-    world.schedule(now.plus_seconds(timing.running_seconds), Event::Run(id.to_owned()));
+    let boot_seconds =
+        (timing.boot_seconds + spread * timing.boot_spread_seconds).max(timing.running_seconds);
+    world.schedule(
+        now.plus_seconds(timing.running_seconds),
+        Event::Run(id.to_owned()),
+    );
     world.schedule(now.plus_seconds(boot_seconds), Event::Boot(id.to_owned()));
 }
 
@@ -346,7 +406,11 @@ fn visibility(world: &World, id: &str, now: Moment) -> Visible {
 
 /// The image's volumes with the launch's block devices laid over them.
 fn volumes(world: &mut World, spec: &LaunchSpec) -> Vec<Volume> {
-    let image_volumes = world.images.get(&spec.image_id).map(|image| image.volumes.clone()).unwrap_or_default();
+    let image_volumes = world
+        .images
+        .get(&spec.image_id)
+        .map(|image| image.volumes.clone())
+        .unwrap_or_default();
     let mut volumes: Vec<Volume> = image_volumes
         .into_iter()
         .map(|(device, size_gib)| Volume {
@@ -360,13 +424,22 @@ fn volumes(world: &mut World, spec: &LaunchSpec) -> Vec<Volume> {
         })
         .collect();
     for mapping in spec.data.list("BlockDeviceMapping") {
-        let Some(device) = mapping.text("DeviceName").filter(|_| mapping.at("Ebs").is_some()) else { continue };
-        let previous = volumes.iter().position(|volume| volume.device == device).map(|index| volumes.remove(index));
+        let Some(device) = mapping.text("DeviceName").filter(|_| mapping.at("Ebs").is_some()) else {
+            continue;
+        };
+        let previous = volumes
+            .iter()
+            .position(|volume| volume.device == device)
+            .map(|index| volumes.remove(index));
         let default_size = previous.map_or(8, |volume| volume.size_gib);
         volumes.push(Volume {
             id: String::new(),
             device: device.to_owned(),
-            size_gib: mapping.integer("Ebs.VolumeSize").ok().flatten().map_or(default_size, i64::unsigned_abs),
+            size_gib: mapping
+                .integer("Ebs.VolumeSize")
+                .ok()
+                .flatten()
+                .map_or(default_size, i64::unsigned_abs),
             kind: mapping.text("Ebs.VolumeType").unwrap_or("gp3").to_owned(),
             is_encrypted: mapping.flag("Ebs.Encrypted").unwrap_or(false),
             delete_on_termination: mapping.text("Ebs.DeleteOnTermination") != Some("false"),

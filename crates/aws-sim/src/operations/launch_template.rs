@@ -17,7 +17,10 @@ const VERSIONS_PER_DELETE_MAX: usize = 200;
 /// CreateLaunchTemplate. The data is not judged, but user data must be base64.
 pub fn create(world: &mut World, params: &Params) -> Answer {
     let name = params.required("LaunchTemplateName")?.to_owned();
-    let data = params.at("LaunchTemplateData").cloned().ok_or_else(|| ApiError::missing("LaunchTemplateData"))?;
+    let data = params
+        .at("LaunchTemplateData")
+        .cloned()
+        .ok_or_else(|| ApiError::missing("LaunchTemplateData"))?;
     check_name(&name)?;
     check_user_data(&data)?;
     let tags = template_tags(params)?;
@@ -25,19 +28,30 @@ pub fn create(world: &mut World, params: &Params) -> Answer {
     let key = token_key(params)?;
     let fingerprint = format!("{name}\n{:?}", data.leaves());
     if let Some(spent) = key.as_ref().and_then(|key| world.tokens.get(key)) {
-        return replayed(spent, &fingerprint);
+        return spent.replay(&fingerprint);
     }
-    if world.launch_templates.values().any(|template| template.name == name) {
+    if world
+        .launch_templates
+        .values()
+        .any(|template| template.name == name)
+    {
         return Err(ApiError::client(
             "InvalidLaunchTemplateName.AlreadyExistsException",
             "Launch template name already in use.",
         ));
     }
     if world.launch_templates.len() >= TEMPLATES_MAX {
-        return Err(ApiError::client("LaunchTemplateLimitExceeded", "The limit of launch templates has been reached."));
+        return Err(ApiError::client(
+            "LaunchTemplateLimitExceeded",
+            "The limit of launch templates has been reached.",
+        ));
     }
     let now = world.now();
-    let version = Version { data, description: params.text("VersionDescription").map(str::to_owned), created: now };
+    let version = Version {
+        data,
+        description: params.text("VersionDescription").map(str::to_owned),
+        created: now,
+    };
     let template = LaunchTemplate {
         id: world.new_id("lt"),
         name,
@@ -50,7 +64,13 @@ pub fn create(world: &mut World, params: &Params) -> Answer {
     let answer = vec![described("launchTemplate", world, &template)];
     world.launch_templates.insert(template.id.clone(), template);
     if let Some(key) = key {
-        world.tokens.insert(key, SpentToken { request: fingerprint, answer: answer.clone() });
+        world.tokens.insert(
+            key,
+            SpentToken {
+                request: fingerprint,
+                answer: answer.clone(),
+            },
+        );
     }
     Ok(answer)
 }
@@ -58,20 +78,11 @@ pub fn create(world: &mut World, params: &Params) -> Answer {
 fn token_key(params: &Params) -> Result<Option<(String, String)>, ApiError> {
     let token = params.text("ClientToken").map(str::to_owned);
     if token.as_ref().is_some_and(|token| token.len() > 128) {
-        return Err(ApiError::invalid_value("ClientToken must be at most 128 characters."));
+        return Err(ApiError::invalid_value(
+            "ClientToken must be at most 128 characters.",
+        ));
     }
     Ok(token.map(|token| ("CreateLaunchTemplate".to_owned(), token)))
-}
-
-fn replayed(spent: &SpentToken, fingerprint: &str) -> Answer {
-    if spent.request == fingerprint {
-        Ok(spent.answer.clone())
-    } else {
-        Err(ApiError::client(
-            "IdempotentParameterMismatch",
-            "The request uses the same client token as a previous, but non-identical request.",
-        ))
-    }
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {
@@ -81,7 +92,9 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     }
     Err(ApiError::client(
         "InvalidLaunchTemplateName.MalformedException",
-        format!("A launch template name must be between 3 and 128 characters, and may contain letters, numbers, and the following characters: - ( ) . / _. Found: '{name}'"),
+        format!(
+            "A launch template name must be between 3 and 128 characters, and may contain letters, numbers, and the following characters: - ( ) . / _. Found: '{name}'"
+        ),
     ))
 }
 
@@ -89,10 +102,18 @@ fn check_user_data(data: &Params) -> Result<(), ApiError> {
     let text = data.text("UserData").unwrap_or_default();
     STANDARD
         .decode(text.trim())
-        .map_err(|_| ApiError::client("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data"))
+        .map_err(|_| {
+            ApiError::client(
+                "InvalidUserData.Malformed",
+                "Invalid BASE64 encoding of user data",
+            )
+        })
         .and_then(|bytes| {
             if bytes.len() > crate::operations::launch::USER_DATA_BYTES_MAX {
-                Err(ApiError::client("InvalidUserData.Malformed", "User data is limited to 16384 bytes"))
+                Err(ApiError::client(
+                    "InvalidUserData.Malformed",
+                    "User data is limited to 16384 bytes",
+                ))
             } else {
                 Ok(())
             }
@@ -135,7 +156,10 @@ pub fn named<'a>(world: &'a World, params: &Params) -> Result<&'a LaunchTemplate
 
 fn id_not_found(id: &str) -> ApiError {
     if !id.starts_with("lt-") {
-        return ApiError::client("InvalidLaunchTemplateId.Malformed", format!("Invalid launch template ID '{id}'."));
+        return ApiError::client(
+            "InvalidLaunchTemplateId.Malformed",
+            format!("Invalid launch template ID '{id}'."),
+        );
     }
     ApiError::client(
         "InvalidLaunchTemplateId.NotFound",
@@ -159,7 +183,12 @@ pub fn describe(world: &mut World, params: &Params) -> Answer {
     if let Some(missing) = ids.iter().find(|id| !world.launch_templates.contains_key(*id)) {
         return Err(id_not_found(missing));
     }
-    let has = |name: &String| world.launch_templates.values().any(|template| template.name == *name);
+    let has = |name: &String| {
+        world
+            .launch_templates
+            .values()
+            .any(|template| template.name == *name)
+    };
     if names.iter().any(|name| !has(name)) {
         return Err(ApiError::client(
             "InvalidLaunchTemplateName.NotFoundException",
@@ -189,7 +218,10 @@ fn described(name: &str, world: &World, template: &LaunchTemplate) -> Element {
         .field("launchTemplateId", &template.id)
         .field("launchTemplateName", &template.name)
         .field("createTime", world.timestamp(template.created))
-        .field("createdBy", format!("arn:aws:iam::{}:root", crate::state::ACCOUNT))
+        .field(
+            "createdBy",
+            format!("arn:aws:iam::{}:root", crate::state::ACCOUNT),
+        )
         .field("defaultVersionNumber", template.default_version)
         .field("latestVersionNumber", template.latest_version)
         .with(tag_set(&template.tags))
@@ -199,14 +231,20 @@ fn described(name: &str, world: &World, template: &LaunchTemplate) -> Element {
 pub fn delete(world: &mut World, params: &Params) -> Answer {
     let id = named(world, params)?.id.clone();
     refuse_dry_run(params)?;
-    let template = world.launch_templates.remove(&id).ok_or_else(|| id_not_found(&id))?;
+    let template = world
+        .launch_templates
+        .remove(&id)
+        .ok_or_else(|| id_not_found(&id))?;
     Ok(vec![described("launchTemplate", world, &template)])
 }
 
 /// CreateLaunchTemplateVersion: the source version's data with the given data laid over it.
 pub fn create_version(world: &mut World, params: &Params) -> Answer {
     let template = named(world, params)?;
-    let sent = params.at("LaunchTemplateData").cloned().ok_or_else(|| ApiError::missing("LaunchTemplateData"))?;
+    let sent = params
+        .at("LaunchTemplateData")
+        .cloned()
+        .ok_or_else(|| ApiError::missing("LaunchTemplateData"))?;
     check_user_data(&sent)?;
     let data = match params.text("SourceVersion") {
         Some(source) => template.resolve(source)?.1.data.merged_with(&sent),
@@ -215,21 +253,37 @@ pub fn create_version(world: &mut World, params: &Params) -> Answer {
     let id = template.id.clone();
     refuse_dry_run(params)?;
     let created = world.now();
-    let version = Version { data, description: params.text("VersionDescription").map(str::to_owned), created };
+    let version = Version {
+        data,
+        description: params.text("VersionDescription").map(str::to_owned),
+        created,
+    };
     let number = {
-        let template = world.launch_templates.get_mut(&id).ok_or_else(|| id_not_found(&id))?;
+        let template = world
+            .launch_templates
+            .get_mut(&id)
+            .ok_or_else(|| id_not_found(&id))?;
         template.latest_version += 1;
         template.versions.insert(template.latest_version, version);
         template.latest_version
     };
     let template = world.launch_templates.get(&id).ok_or_else(|| id_not_found(&id))?;
-    Ok(vec![described_version("launchTemplateVersion", world, template, number)])
+    Ok(vec![described_version(
+        "launchTemplateVersion",
+        world,
+        template,
+        number,
+    )])
 }
 
 /// ModifyLaunchTemplate: chooses the default version.
 pub fn modify(world: &mut World, params: &Params) -> Answer {
     let template = named(world, params)?;
-    let (number, _) = template.resolve(params.required("SetDefaultVersion").or_else(|_| params.required("DefaultVersion"))?)?;
+    let (number, _) = template.resolve(
+        params
+            .required("SetDefaultVersion")
+            .or_else(|_| params.required("DefaultVersion"))?,
+    )?;
     let id = template.id.clone();
     refuse_dry_run(params)?;
     if let Some(template) = world.launch_templates.get_mut(&id) {
@@ -255,7 +309,12 @@ pub fn describe_versions(world: &mut World, params: &Params) -> Answer {
         .keys()
         .filter(|number| numbers.is_empty() || numbers.contains(number))
         .filter(|number| range.contains(number))
-        .map(|number| (format!("{number:020}"), described_version("item", world, template, *number)))
+        .map(|number| {
+            (
+                format!("{number:020}"),
+                described_version("item", world, template, *number),
+            )
+        })
         .collect();
     let (page, next) = paging(params, (1, 200))?.or_size(200).page(keyed);
     Ok(listed("launchTemplateVersionSet", page, next))
@@ -267,7 +326,9 @@ pub fn delete_versions(world: &mut World, params: &Params) -> Answer {
     let (id, name) = (template.id.clone(), template.name.clone());
     let wanted = params.texts("LaunchTemplateVersion");
     if wanted.is_empty() || wanted.len() > VERSIONS_PER_DELETE_MAX {
-        return Err(ApiError::invalid_value(format!("Between 1 and {VERSIONS_PER_DELETE_MAX} versions can be deleted per call.")));
+        return Err(ApiError::invalid_value(format!(
+            "Between 1 and {VERSIONS_PER_DELETE_MAX} versions can be deleted per call."
+        )));
     }
     refuse_dry_run(params)?;
     let (mut deleted, mut kept) = (Vec::new(), Vec::new());
@@ -276,17 +337,26 @@ pub fn delete_versions(world: &mut World, params: &Params) -> Answer {
             .field("launchTemplateId", &id)
             .field("launchTemplateName", &name)
             .field("versionNumber", &version);
-        let template = world.launch_templates.get_mut(&id).ok_or_else(|| id_not_found(&id))?;
+        let template = world
+            .launch_templates
+            .get_mut(&id)
+            .ok_or_else(|| id_not_found(&id))?;
         let number = version.parse::<u64>().ok();
         let refusal = match number {
             Some(number) if number == template.default_version => Some("unexpectedError"),
-            Some(number) => template.versions.remove(&number).is_none().then_some("launchTemplateVersionDoesNotExist"),
+            Some(number) => template
+                .versions
+                .remove(&number)
+                .is_none()
+                .then_some("launchTemplateVersionDoesNotExist"),
             None => Some("launchTemplateVersionDoesNotExist"),
         };
         match refusal {
             None => deleted.push(entry),
             Some(code) => {
-                let error = Element::new("responseError").field("code", code).field("message", "The version cannot be deleted.");
+                let error = Element::new("responseError")
+                    .field("code", code)
+                    .field("message", "The version cannot be deleted.");
                 kept.push(entry.with(error));
             }
         }
@@ -303,7 +373,9 @@ fn described_version(name: &str, world: &World, template: &LaunchTemplate, numbe
         .field("launchTemplateName", &template.name)
         .field("versionNumber", number)
         .field("defaultVersion", number == template.default_version);
-    let Some(version) = template.versions.get(&number) else { return element };
+    let Some(version) = template.versions.get(&number) else {
+        return element;
+    };
     element
         .maybe("versionDescription", version.description.as_ref())
         .field("createTime", world.timestamp(version.created))
@@ -317,23 +389,41 @@ fn described_data(data: &Params) -> Element {
         .maybe("name", text("IamInstanceProfile.Name"));
     let metadata = Element::new("metadataOptions")
         .maybe("httpTokens", text("MetadataOptions.HttpTokens"))
-        .maybe("httpPutResponseHopLimit", text("MetadataOptions.HttpPutResponseHopLimit"))
+        .maybe(
+            "httpPutResponseHopLimit",
+            text("MetadataOptions.HttpPutResponseHopLimit"),
+        )
         .maybe("httpEndpoint", text("MetadataOptions.HttpEndpoint"))
         .maybe("httpProtocolIpv6", text("MetadataOptions.HttpProtocolIpv6"))
-        .maybe("instanceMetadataTags", text("MetadataOptions.InstanceMetadataTags"));
+        .maybe(
+            "instanceMetadataTags",
+            text("MetadataOptions.InstanceMetadataTags"),
+        );
     Element::new("launchTemplateData")
         .maybe("ebsOptimized", text("EbsOptimized"))
-        .with(profile)
-        .with(Element::list("blockDeviceMappingSet", data.list("BlockDeviceMapping").into_iter().map(described_device)))
-        .with(Element::list("networkInterfaceSet", data.list("NetworkInterface").into_iter().map(described_interface)))
+        .with_filled(profile)
+        .with(Element::list(
+            "blockDeviceMappingSet",
+            data.list("BlockDeviceMapping").into_iter().map(described_device),
+        ))
+        .with(Element::list(
+            "networkInterfaceSet",
+            data.list("NetworkInterface").into_iter().map(described_interface),
+        ))
         .maybe("imageId", text("ImageId"))
         .maybe("instanceType", text("InstanceType"))
         .maybe("keyName", text("KeyName"))
-        .with(Element::new("monitoring").maybe("enabled", text("Monitoring.Enabled")))
+        .with_filled(Element::new("monitoring").maybe("enabled", text("Monitoring.Enabled")))
         .maybe("userData", text("UserData"))
-        .with(Element::list("tagSpecificationSet", data.list("TagSpecification").into_iter().map(described_tags)))
-        .with(Element::list("securityGroupIdSet", data.texts("SecurityGroupId").iter().map(item)))
-        .with(metadata)
+        .with(Element::list(
+            "tagSpecificationSet",
+            data.list("TagSpecification").into_iter().map(described_tags),
+        ))
+        .with(Element::list(
+            "securityGroupIdSet",
+            data.texts("SecurityGroupId").iter().map(item),
+        ))
+        .with_filled(metadata)
 }
 
 fn described_device(device: &Params) -> Element {
@@ -347,7 +437,9 @@ fn described_device(device: &Params) -> Element {
         .maybe("volumeSize", text("Ebs.VolumeSize"))
         .maybe("volumeType", text("Ebs.VolumeType"))
         .maybe("throughput", text("Ebs.Throughput"));
-    Element::new("item").maybe("deviceName", text("DeviceName")).with(ebs)
+    Element::new("item")
+        .maybe("deviceName", text("DeviceName"))
+        .with_filled(ebs)
 }
 
 fn described_interface(interface: &Params) -> Element {
@@ -357,13 +449,18 @@ fn described_interface(interface: &Params) -> Element {
         .maybe("associatePublicIpAddress", text("AssociatePublicIpAddress"))
         .maybe("deleteOnTermination", text("DeleteOnTermination"))
         .maybe("deviceIndex", text("DeviceIndex"))
-        .with(Element::list("groupSet", groups.iter().map(|group| Element::text("groupId", group))))
+        .with(Element::list(
+            "groupSet",
+            groups.iter().map(|group| Element::text("groupId", group)),
+        ))
         .maybe("subnetId", text("SubnetId"))
 }
 
 fn described_tags(specification: &Params) -> Element {
     let tags = specification.list("Tag").into_iter().map(|tag| {
-        Element::new("item").maybe("key", tag.text("Key")).field("value", tag.text("Value").unwrap_or_default())
+        Element::new("item")
+            .maybe("key", tag.text("Key"))
+            .field("value", tag.text("Value").unwrap_or_default())
     });
     Element::new("item")
         .maybe("resourceType", specification.text("ResourceType"))

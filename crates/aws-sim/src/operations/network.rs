@@ -12,10 +12,20 @@ use crate::wire::xml::{Element, tag_set};
 pub fn describe_zones(world: &mut World, params: &Params) -> Answer {
     let (names, ids) = (params.texts("ZoneName"), params.texts("ZoneId"));
     let filters = Filters::parse(params)?;
-    filters.check(&["group-name", "opt-in-status", "region-name", "state", "zone-id", "zone-name", "zone-type"])?;
+    filters.check(&[
+        "group-name",
+        "opt-in-status",
+        "region-name",
+        "state",
+        "zone-id",
+        "zone-name",
+        "zone-type",
+    ])?;
     for name in names.iter().chain(&ids) {
         if world.catalogue.zone(name).is_none() {
-            return Err(ApiError::invalid_value(format!("Invalid availability zone: [{name}]")));
+            return Err(ApiError::invalid_value(format!(
+                "Invalid availability zone: [{name}]"
+            )));
         }
     }
     let region = world.options.region.clone();
@@ -41,7 +51,14 @@ pub fn describe_zones(world: &mut World, params: &Params) -> Answer {
         .map(|zone| {
             Element::new("item")
                 .field("zoneName", &zone.name)
-                .field("zoneState", if world.outages.contains(&zone.id) { "impaired" } else { "available" })
+                .field(
+                    "zoneState",
+                    if world.outages.contains(&zone.id) {
+                        "impaired"
+                    } else {
+                        "available"
+                    },
+                )
                 .field("regionName", &region)
                 .with(Element::new("messageSet"))
                 .field("optInStatus", "opt-in-not-required")
@@ -60,7 +77,10 @@ fn check_known<T>(
     (code, what): (&str, &str),
 ) -> Result<(), ApiError> {
     match ids.iter().find(|id| !known.contains_key(*id)) {
-        Some(id) => Err(ApiError::client(code, format!("The {what} ID '{id}' does not exist"))),
+        Some(id) => Err(ApiError::client(
+            code,
+            format!("The {what} ID '{id}' does not exist"),
+        )),
         None => Ok(()),
     }
 }
@@ -70,10 +90,25 @@ pub fn describe_subnets(world: &mut World, params: &Params) -> Answer {
     let ids = params.texts("SubnetId");
     let filters = Filters::parse(params)?;
     filters.check(&[
-        "tag", "availability-zone", "availability-zone-id", "available-ip-address-count", "cidr-block", "cidr", "cidrBlock",
-        "default-for-az", "owner-id", "state", "subnet-arn", "subnet-id", "vpc-id",
+        "tag",
+        "availability-zone",
+        "availability-zone-id",
+        "available-ip-address-count",
+        "cidr-block",
+        "cidr",
+        "cidrBlock",
+        "default-for-az",
+        "owner-id",
+        "state",
+        "subnet-arn",
+        "subnet-id",
+        "vpc-id",
     ])?;
-    check_known(&ids, &world.network.subnets, ("InvalidSubnetID.NotFound", "subnet"))?;
+    check_known(
+        &ids,
+        &world.network.subnets,
+        ("InvalidSubnetID.NotFound", "subnet"),
+    )?;
     let keyed = world
         .network
         .subnets
@@ -102,7 +137,10 @@ pub fn describe_subnets(world: &mut World, params: &Params) -> Answer {
 }
 
 fn subnet_arn(world: &World, subnet: &Subnet) -> String {
-    format!("arn:aws:ec2:{}:{ACCOUNT}:subnet/{}", world.options.region, subnet.id)
+    format!(
+        "arn:aws:ec2:{}:{ACCOUNT}:subnet/{}",
+        world.options.region, subnet.id
+    )
 }
 
 fn subnet_element(world: &World, subnet: &Subnet) -> Element {
@@ -126,7 +164,15 @@ fn subnet_element(world: &World, subnet: &Subnet) -> Element {
 pub fn describe_vpcs(world: &mut World, params: &Params) -> Answer {
     let ids = params.texts("VpcId");
     let filters = Filters::parse(params)?;
-    filters.check(&["tag", "cidr", "is-default", "isDefault", "owner-id", "state", "vpc-id"])?;
+    filters.check(&[
+        "tag",
+        "cidr",
+        "is-default",
+        "isDefault",
+        "owner-id",
+        "state",
+        "vpc-id",
+    ])?;
     check_known(&ids, &world.network.vpcs, ("InvalidVpcID.NotFound", "vpc"))?;
     let keyed = world
         .network
@@ -164,9 +210,22 @@ pub fn describe_vpcs(world: &mut World, params: &Params) -> Answer {
 pub fn describe_security_groups(world: &mut World, params: &Params) -> Answer {
     let (ids, names) = (params.texts("GroupId"), params.texts("GroupName"));
     let filters = Filters::parse(params)?;
-    filters.check(&["tag", "description", "group-id", "group-name", "owner-id", "vpc-id"])?;
-    if let Some(id) = ids.iter().find(|id| !world.network.security_groups.contains_key(*id)) {
-        return Err(ApiError::client("InvalidGroup.NotFound", format!("The security group '{id}' does not exist")));
+    filters.check(&[
+        "tag",
+        "description",
+        "group-id",
+        "group-name",
+        "owner-id",
+        "vpc-id",
+    ])?;
+    if let Some(id) = ids
+        .iter()
+        .find(|id| !world.network.security_groups.contains_key(*id))
+    {
+        return Err(ApiError::client(
+            "InvalidGroup.NotFound",
+            format!("The security group '{id}' does not exist"),
+        ));
     }
     let keyed = world
         .network
@@ -192,12 +251,16 @@ pub fn describe_security_groups(world: &mut World, params: &Params) -> Answer {
 }
 
 fn group_element(group: &SecurityGroup) -> Element {
-    let within = Element::new("item")
-        .field("ipProtocol", "-1")
-        .with(Element::list("groups", [Element::new("item").field("userId", ACCOUNT).field("groupId", &group.id)]));
-    let outwards = Element::new("item")
-        .field("ipProtocol", "-1")
-        .with(Element::list("ipRanges", [Element::new("item").field("cidrIp", "0.0.0.0/0")]));
+    let within = Element::new("item").field("ipProtocol", "-1").with(Element::list(
+        "groups",
+        [Element::new("item")
+            .field("userId", ACCOUNT)
+            .field("groupId", &group.id)],
+    ));
+    let outwards = Element::new("item").field("ipProtocol", "-1").with(Element::list(
+        "ipRanges",
+        [Element::new("item").field("cidrIp", "0.0.0.0/0")],
+    ));
     Element::new("item")
         .field("ownerId", ACCOUNT)
         .field("groupId", &group.id)

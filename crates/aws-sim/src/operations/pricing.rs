@@ -13,7 +13,10 @@ use crate::wire::page::Paging;
 pub fn pricing(world: &mut World, action: &str, body: &Value) -> Result<Value, ApiError> {
     match action {
         "GetProducts" => products(world, body),
-        _ => Err(ApiError::client("UnknownOperationException", format!("The operation {action} is unknown."))),
+        _ => Err(ApiError::client(
+            "UnknownOperationException",
+            format!("The operation {action} is unknown."),
+        )),
     }
 }
 
@@ -36,7 +39,9 @@ fn products(world: &World, body: &Value) -> Result<Value, ApiError> {
         .map(|(found, price)| (found.name.clone(), attributes(world, found), price))
         .filter(|(_, attributes, _)| {
             // EC2 products carry dozens of attributes; a filter on one that this simulator leaves out finds nothing.
-            filters.iter().all(|(field, value)| attributes[field.as_str()].as_str() == Some(value))
+            filters
+                .iter()
+                .all(|(field, value)| attributes[field.as_str()].as_str() == Some(value))
         })
         .map(|(name, attributes, price)| (name, Value::String(product(world, attributes, price).to_string())))
         .collect();
@@ -55,7 +60,10 @@ fn filters(body: &Value) -> Result<Vec<(String, String)>, ApiError> {
         .map(|filter| {
             let text = |name: &str| filter[name].as_str().unwrap_or_default().to_owned();
             if text("Type") != "TERM_MATCH" {
-                return Err(ApiError::client("InvalidParameterException", "Filter type must be TERM_MATCH"));
+                return Err(ApiError::client(
+                    "InvalidParameterException",
+                    "Filter type must be TERM_MATCH",
+                ));
             }
             Ok((text("Field"), text("Value")))
         })
@@ -67,7 +75,11 @@ fn attributes(world: &World, found: &InstanceType) -> Value {
         "us-east-1" => "US East (N. Virginia)",
         _ => "US West (Oregon)",
     };
-    let family = if found.metal { "Compute Instance (bare metal)" } else { "Compute Instance" };
+    let family = if found.metal {
+        "Compute Instance (bare metal)"
+    } else {
+        "Compute Instance"
+    };
     json!({
         "servicecode": "AmazonEC2",
         "productFamily": family,
@@ -91,7 +103,10 @@ fn attributes(world: &World, found: &InstanceType) -> Value {
 fn product(world: &World, attributes: Value, price_micro_usd_per_hour: u64) -> Value {
     let name = attributes["instanceType"].as_str().unwrap_or_default().to_owned();
     let sku = random::hex(world.options.seed, &["sku", &name], 16).to_uppercase();
-    let (term, rate) = (format!("{sku}.JRTCKXETXF"), format!("{sku}.JRTCKXETXF.6YS6EN2CT7"));
+    let (term, rate) = (
+        format!("{sku}.JRTCKXETXF"),
+        format!("{sku}.JRTCKXETXF.6YS6EN2CT7"),
+    );
     let family = attributes["productFamily"].clone();
     let dimension = json!({
         "unit": "Hrs",

@@ -22,19 +22,34 @@ pub fn dollars(micro_usd: u64) -> String {
 /// DescribeSpotPriceHistory: change points, newest first within a pool; every pool in two products.
 pub fn describe_spot_price_history(world: &mut World, params: &Params) -> Answer {
     let filters = Filters::parse(params)?;
-    filters.check(&["availability-zone", "availability-zone-id", "instance-type", "product-description", "spot-price", "timestamp"])?;
+    filters.check(&[
+        "availability-zone",
+        "availability-zone-id",
+        "instance-type",
+        "product-description",
+        "spot-price",
+        "timestamp",
+    ])?;
     let (types, products) = (params.texts("InstanceType"), params.texts("ProductDescription"));
-    let zone = params.text("AvailabilityZone").or(params.text("AvailabilityZoneId"));
+    let zone = params
+        .text("AvailabilityZone")
+        .or(params.text("AvailabilityZoneId"));
     if let Some(zone) = zone.filter(|zone| world.catalogue.zone(zone).is_none()) {
-        return Err(ApiError::invalid_value(format!("Invalid availability zone: [{zone}]")));
+        return Err(ApiError::invalid_value(format!(
+            "Invalid availability zone: [{zone}]"
+        )));
     }
     let now = world.now();
     let end = time(world, params, "EndTime")?.unwrap_or(now).min(now);
-    let start = time(world, params, "StartTime")?.unwrap_or(Moment(now.0 - HISTORY_MS)).max(Moment(now.0 - HISTORY_MS));
+    let start = time(world, params, "StartTime")?
+        .unwrap_or(Moment(now.0 - HISTORY_MS))
+        .max(Moment(now.0 - HISTORY_MS));
     let mut keyed = Vec::new();
     for pool in world.market.pools() {
         let wanted = types.is_empty() || types.contains(&pool.instance_type);
-        let Some(found) = world.catalogue.zone(&pool.zone_id) else { continue };
+        let Some(found) = world.catalogue.zone(&pool.zone_id) else {
+            continue;
+        };
         if !wanted || zone.is_some_and(|zone| zone != found.name && zone != found.id) {
             continue;
         }
@@ -68,7 +83,12 @@ fn add_changes(
     (start, end): (Moment, Moment),
     keyed: &mut Vec<(String, Element)>,
 ) {
-    for (index, change) in world.market.price_history(pool, start, end).into_iter().enumerate() {
+    for (index, change) in world
+        .market
+        .price_history(pool, start, end)
+        .into_iter()
+        .enumerate()
+    {
         let element = Element::new("item")
             .field("instanceType", &pool.instance_type)
             .field("productDescription", product)
@@ -76,7 +96,10 @@ fn add_changes(
             .field("timestamp", world.timestamp(change.at))
             .field("availabilityZone", zone)
             .field("availabilityZoneId", &pool.zone_id);
-        keyed.push((format!("{}/{}/{product}/{index:06}", pool.instance_type, pool.zone_id), element));
+        keyed.push((
+            format!("{}/{}/{product}/{index:06}", pool.instance_type, pool.zone_id),
+            element,
+        ));
     }
 }
 
@@ -86,14 +109,19 @@ fn time(world: &World, params: &Params, name: &str) -> Result<Option<Moment>, Ap
         .map(|text| {
             text.parse::<Timestamp>()
                 .map(|timestamp| world.clock.moment(timestamp))
-                .map_err(|_| ApiError::invalid_value(format!("Invalid value '{text}' for {name}: not a timestamp.")))
+                .map_err(|_| {
+                    ApiError::invalid_value(format!("Invalid value '{text}' for {name}: not a timestamp."))
+                })
         })
         .transpose()
 }
 
 /// GetSpotPlacementScores for this region, by region or by zone; fewer than three types score low.
 pub fn spot_placement_scores(world: &mut World, params: &Params) -> Answer {
-    let target = params.integer("TargetCapacity")?.ok_or_else(|| ApiError::missing("TargetCapacity"))?.unsigned_abs();
+    let target = params
+        .integer("TargetCapacity")?
+        .ok_or_else(|| ApiError::missing("TargetCapacity"))?
+        .unsigned_abs();
     let types = params.texts("InstanceType");
     if types.is_empty() {
         return Err(ApiError::missing("InstanceType"));
@@ -128,7 +156,11 @@ pub fn spot_placement_scores(world: &mut World, params: &Params) -> Answer {
             })
             .collect()
     } else {
-        vec![Element::new("item").field("region", region).field("score", score(None))]
+        vec![
+            Element::new("item")
+                .field("region", region)
+                .field("score", score(None)),
+        ]
     };
     Ok(listed("spotPlacementScoreSet", scores, None))
 }

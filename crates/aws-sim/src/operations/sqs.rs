@@ -23,35 +23,63 @@ pub fn sqs(world: &mut World, action: &str, body: &Value) -> Result<Value, ApiEr
             Ok(json!({"QueueUrls": urls}))
         }
         "CreateQueue" => {
-            let name = body["QueueName"].as_str().ok_or_else(|| missing("QueueName"))?.to_owned();
-            world.queues.entry(name.clone()).or_insert_with(|| Queue::new(&name));
+            let name = body["QueueName"]
+                .as_str()
+                .ok_or_else(|| missing("QueueName"))?
+                .to_owned();
+            world
+                .queues
+                .entry(name.clone())
+                .or_insert_with(|| Queue::new(&name));
             Ok(json!({"QueueUrl": world.queue_url(&name)}))
         }
         "ReceiveMessage" => receive(world, body),
         "SendMessage" => send(world, body),
         "DeleteMessage" => {
-            let handle = body["ReceiptHandle"].as_str().ok_or_else(|| missing("ReceiptHandle"))?.to_owned();
-            if queue(world, body)?.delete(&handle) { Ok(json!({})) } else { Err(bad_handle(&handle)) }
+            let handle = body["ReceiptHandle"]
+                .as_str()
+                .ok_or_else(|| missing("ReceiptHandle"))?
+                .to_owned();
+            if queue(world, body)?.delete(&handle) {
+                Ok(json!({}))
+            } else {
+                Err(bad_handle(&handle))
+            }
         }
         "DeleteMessageBatch" => delete_batch(world, body),
         "ChangeMessageVisibility" => {
-            let handle = body["ReceiptHandle"].as_str().ok_or_else(|| missing("ReceiptHandle"))?.to_owned();
-            let seconds = body["VisibilityTimeout"].as_i64().ok_or_else(|| missing("VisibilityTimeout"))?;
+            let handle = body["ReceiptHandle"]
+                .as_str()
+                .ok_or_else(|| missing("ReceiptHandle"))?
+                .to_owned();
+            let seconds = body["VisibilityTimeout"]
+                .as_i64()
+                .ok_or_else(|| missing("VisibilityTimeout"))?;
             let now_ms = world.clock.real_ms();
             let is_known = queue(world, body)?.change_visibility(&handle, seconds, now_ms);
-            if is_known { Ok(json!({})) } else { Err(bad_handle(&handle)) }
+            if is_known {
+                Ok(json!({}))
+            } else {
+                Err(bad_handle(&handle))
+            }
         }
         "PurgeQueue" => {
             queue(world, body)?.purge();
             Ok(json!({}))
         }
         "GetQueueAttributes" => attributes(world, body),
-        _ => Err(ApiError::client("InvalidAction", format!("The action {action} is not valid for this endpoint."))),
+        _ => Err(ApiError::client(
+            "InvalidAction",
+            format!("The action {action} is not valid for this endpoint."),
+        )),
     }
 }
 
 fn missing(name: &str) -> ApiError {
-    ApiError::client("MissingParameter", format!("The request must contain the parameter {name}."))
+    ApiError::client(
+        "MissingParameter",
+        format!("The request must contain the parameter {name}."),
+    )
 }
 
 fn no_queue() -> ApiError {
@@ -59,7 +87,10 @@ fn no_queue() -> ApiError {
 }
 
 fn bad_handle(handle: &str) -> ApiError {
-    ApiError::client("ReceiptHandleIsInvalid", format!("The input receipt handle \"{handle}\" is not a valid receipt handle."))
+    ApiError::client(
+        "ReceiptHandleIsInvalid",
+        format!("The input receipt handle \"{handle}\" is not a valid receipt handle."),
+    )
 }
 
 fn queue<'a>(world: &'a mut World, body: &Value) -> Result<&'a mut Queue, ApiError> {
@@ -73,14 +104,18 @@ fn receive(world: &mut World, body: &Value) -> Result<Value, ApiError> {
     if !(1..=10).contains(&most) {
         return Err(ApiError::client(
             "InvalidParameterValue",
-            format!("Value {most} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided."),
+            format!(
+                "Value {most} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided."
+            ),
         ));
     }
     let wait = body["WaitTimeSeconds"].as_i64().unwrap_or(0);
     if !(0..=20).contains(&wait) {
         return Err(ApiError::client(
             "InvalidParameterValue",
-            format!("Value {wait} for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided."),
+            format!(
+                "Value {wait} for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided."
+            ),
         ));
     }
     let now_ms = world.clock.real_ms();
@@ -92,7 +127,11 @@ fn receive(world: &mut World, body: &Value) -> Result<Value, ApiError> {
         .into_iter()
         .map(|(handle, message)| described(&handle, &message, start_ms))
         .collect();
-    Ok(if messages.is_empty() { json!({}) } else { json!({"Messages": messages}) })
+    Ok(if messages.is_empty() {
+        json!({})
+    } else {
+        json!({"Messages": messages})
+    })
 }
 
 fn described(handle: &str, message: &Message, start_ms: i64) -> Value {
@@ -109,7 +148,10 @@ fn described(handle: &str, message: &Message, start_ms: i64) -> Value {
 }
 
 fn send(world: &mut World, body: &Value) -> Result<Value, ApiError> {
-    let text = body["MessageBody"].as_str().ok_or_else(|| missing("MessageBody"))?.to_owned();
+    let text = body["MessageBody"]
+        .as_str()
+        .ok_or_else(|| missing("MessageBody"))?
+        .to_owned();
     let delay_seconds = body["DelaySeconds"].as_i64().unwrap_or(0);
     let id = world.new_uuid();
     let now_ms = world.clock.real_ms();
@@ -128,12 +170,18 @@ fn delete_batch(world: &mut World, body: &Value) -> Result<Value, ApiError> {
         })
         .collect();
     if entries.is_empty() {
-        return Err(ApiError::client("EmptyBatchRequest", "There should be at least one DeleteMessageBatchRequestEntry in the request."));
+        return Err(ApiError::client(
+            "EmptyBatchRequest",
+            "There should be at least one DeleteMessageBatchRequestEntry in the request.",
+        ));
     }
     if entries.len() > BATCH_MAX {
         return Err(ApiError::client(
             "TooManyEntriesInBatchRequest",
-            format!("Maximum number of entries per request are {BATCH_MAX}. You have sent {}.", entries.len()),
+            format!(
+                "Maximum number of entries per request are {BATCH_MAX}. You have sent {}.",
+                entries.len()
+            ),
         ));
     }
     let queue = queue(world, body)?;
@@ -158,13 +206,25 @@ fn attributes(world: &mut World, body: &Value) -> Result<Value, ApiError> {
         ("ApproximateNumberOfMessagesNotVisible", hidden.to_string()),
         ("VisibilityTimeout", queue.visibility_seconds.to_string()),
         ("MessageRetentionPeriod", queue.retention_seconds.to_string()),
-        ("QueueArn", format!("arn:aws:sqs:{region}:{}:{}", crate::state::ACCOUNT, queue.name)),
+        (
+            "QueueArn",
+            format!("arn:aws:sqs:{region}:{}:{}", crate::state::ACCOUNT, queue.name),
+        ),
     ];
-    let wanted: Vec<&str> = body["AttributeNames"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let wanted: Vec<&str> = body["AttributeNames"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let found: Map<String, Value> = all
         .into_iter()
         .filter(|(name, _)| wanted.contains(&"All") || wanted.contains(name))
         .map(|(name, value)| (name.to_owned(), Value::String(value)))
         .collect();
-    Ok(if found.is_empty() { json!({}) } else { json!({"Attributes": found}) })
+    Ok(if found.is_empty() {
+        json!({})
+    } else {
+        json!({"Attributes": found})
+    })
 }

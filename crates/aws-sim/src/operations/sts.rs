@@ -9,7 +9,10 @@ use crate::wire::xml::Element;
 pub fn sts(action: &str) -> Answer {
     match action {
         "GetCallerIdentity" => Ok(vec![
-            Element::text("Arn", format!("arn:aws:sts::{ACCOUNT}:assumed-role/spotocean/simulated")),
+            Element::text(
+                "Arn",
+                format!("arn:aws:sts::{ACCOUNT}:assumed-role/spotocean/simulated"),
+            ),
             Element::text("UserId", "AROASIMULATED:simulated"),
             Element::text("Account", ACCOUNT),
         ]),

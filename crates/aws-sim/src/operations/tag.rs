@@ -18,7 +18,9 @@ pub fn parse(list: &[&Params]) -> Result<Tags, ApiError> {
         let value = each.text("Value").unwrap_or_default();
         check(key, value)?;
         if tags.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(ApiError::invalid_value(format!("Duplicate tag key '{key}' specified.")));
+            return Err(ApiError::invalid_value(format!(
+                "Duplicate tag key '{key}' specified."
+            )));
         }
     }
     Ok(tags)
@@ -31,10 +33,14 @@ fn check(key: &str, value: &str) -> Result<(), ApiError> {
         )));
     }
     if key.chars().count() > 128 {
-        return Err(ApiError::invalid_value("Tag key exceeds the maximum length of 128 characters"));
+        return Err(ApiError::invalid_value(
+            "Tag key exceeds the maximum length of 128 characters",
+        ));
     }
     if value.chars().count() > 256 {
-        return Err(ApiError::invalid_value("Tag value exceeds the maximum length of 256 characters"));
+        return Err(ApiError::invalid_value(
+            "Tag value exceeds the maximum length of 256 characters",
+        ));
     }
     Ok(())
 }
@@ -43,7 +49,10 @@ fn check(key: &str, value: &str) -> Result<(), ApiError> {
 pub fn check_count(tags: &Tags) -> Result<(), ApiError> {
     let own = tags.keys().filter(|key| !key.starts_with("aws:")).count();
     if own > TAGS_PER_RESOURCE_MAX {
-        return Err(ApiError::client("TagLimitExceeded", "The maximum number of Tags for a resource has been reached."));
+        return Err(ApiError::client(
+            "TagLimitExceeded",
+            "The maximum number of Tags for a resource has been reached.",
+        ));
     }
     Ok(())
 }
@@ -74,7 +83,13 @@ pub fn delete_tags(world: &mut World, params: &Params) -> Answer {
     let list: Vec<(String, Option<String>)> = params
         .list("Tag")
         .into_iter()
-        .map(|tag| Ok((tag.required("Key")?.to_owned(), tag.at("Value").map(|_| tag.text("Value").unwrap_or_default().to_owned()))))
+        .map(|tag| {
+            Ok((
+                tag.required("Key")?.to_owned(),
+                tag.at("Value")
+                    .map(|_| tag.text("Value").unwrap_or_default().to_owned()),
+            ))
+        })
         .collect::<Result<_, ApiError>>()?;
     for id in &ids {
         resource_tags(world, id)?;
@@ -84,7 +99,9 @@ pub fn delete_tags(world: &mut World, params: &Params) -> Answer {
         let tags = resource_tags(world, id)?;
         tags.retain(|key, value| {
             let named = list.is_empty()
-                || list.iter().any(|(found, only)| found == key && only.as_ref().is_none_or(|only| only == value));
+                || list
+                    .iter()
+                    .any(|(found, only)| found == key && only.as_ref().is_none_or(|only| only == value));
             key.starts_with("aws:") || !named
         });
     }
@@ -97,7 +114,9 @@ fn resource_ids(params: &Params) -> Result<Vec<String>, ApiError> {
         return Err(ApiError::missing("ResourceId"));
     }
     if ids.len() > RESOURCES_PER_CALL_MAX {
-        return Err(ApiError::invalid_value(format!("At most {RESOURCES_PER_CALL_MAX} resources can be tagged per call.")));
+        return Err(ApiError::invalid_value(format!(
+            "At most {RESOURCES_PER_CALL_MAX} resources can be tagged per call."
+        )));
     }
     Ok(ids)
 }
@@ -105,7 +124,8 @@ fn resource_ids(params: &Params) -> Result<Vec<String>, ApiError> {
 /// The tags of a resource; a new instance is not there yet for the tag index.
 fn resource_tags<'a>(world: &'a mut World, id: &str) -> Result<&'a mut Tags, ApiError> {
     let now = world.now();
-    let not_found = |code: &str, what: &str| ApiError::client(code, format!("The {what} ID '{id}' does not exist"));
+    let not_found =
+        |code: &str, what: &str| ApiError::client(code, format!("The {what} ID '{id}' does not exist"));
     let kind = id.split('-').next().unwrap_or_default();
     match kind {
         "i" => world
@@ -114,12 +134,39 @@ fn resource_tags<'a>(world: &'a mut World, id: &str) -> Result<&'a mut Tags, Api
             .filter(|instance| instance.visible.by_tag <= now)
             .map(|instance| &mut instance.tags)
             .ok_or_else(|| not_found("InvalidInstanceID.NotFound", "instance")),
-        "subnet" => world.network.subnets.get_mut(id).map(|found| &mut found.tags).ok_or_else(|| not_found("InvalidSubnetID.NotFound", "subnet")),
-        "sg" => world.network.security_groups.get_mut(id).map(|found| &mut found.tags).ok_or_else(|| not_found("InvalidGroup.NotFound", "security group")),
-        "vpc" => world.network.vpcs.get_mut(id).map(|found| &mut found.tags).ok_or_else(|| not_found("InvalidVpcID.NotFound", "vpc")),
-        "lt" => world.launch_templates.get_mut(id).map(|found| &mut found.tags).ok_or_else(|| not_found("InvalidLaunchTemplateId.NotFound", "launch template")),
-        "fleet" => world.fleets.get_mut(id).map(|found| &mut found.tags).ok_or_else(|| not_found("InvalidFleetId.NotFound", "fleet")),
-        "ami" => world.images.get_mut(id).map(|found| &mut found.tags).ok_or_else(|| not_found("InvalidAMIID.NotFound", "image")),
+        "subnet" => world
+            .network
+            .subnets
+            .get_mut(id)
+            .map(|found| &mut found.tags)
+            .ok_or_else(|| not_found("InvalidSubnetID.NotFound", "subnet")),
+        "sg" => world
+            .network
+            .security_groups
+            .get_mut(id)
+            .map(|found| &mut found.tags)
+            .ok_or_else(|| not_found("InvalidGroup.NotFound", "security group")),
+        "vpc" => world
+            .network
+            .vpcs
+            .get_mut(id)
+            .map(|found| &mut found.tags)
+            .ok_or_else(|| not_found("InvalidVpcID.NotFound", "vpc")),
+        "lt" => world
+            .launch_templates
+            .get_mut(id)
+            .map(|found| &mut found.tags)
+            .ok_or_else(|| not_found("InvalidLaunchTemplateId.NotFound", "launch template")),
+        "fleet" => world
+            .fleets
+            .get_mut(id)
+            .map(|found| &mut found.tags)
+            .ok_or_else(|| not_found("InvalidFleetId.NotFound", "fleet")),
+        "ami" => world
+            .images
+            .get_mut(id)
+            .map(|found| &mut found.tags)
+            .ok_or_else(|| not_found("InvalidAMIID.NotFound", "image")),
         "vol" => world
             .instances
             .values_mut()
@@ -127,7 +174,10 @@ fn resource_tags<'a>(world: &'a mut World, id: &str) -> Result<&'a mut Tags, Api
             .find(|volume| volume.id == id)
             .map(|volume| &mut volume.tags)
             .ok_or_else(|| not_found("InvalidVolume.NotFound", "volume")),
-        _ => Err(ApiError::client("InvalidID", format!("The ID '{id}' is not valid"))),
+        _ => Err(ApiError::client(
+            "InvalidID",
+            format!("The ID '{id}' is not valid"),
+        )),
     }
 }
 
@@ -165,9 +215,16 @@ fn all(world: &World) -> Vec<(String, &'static str, String, String)> {
     let now = world.now();
     let mut found = Vec::new();
     let mut add = |id: &str, kind: &'static str, tags: &Tags| {
-        found.extend(tags.iter().map(|(key, value)| (id.to_owned(), kind, key.clone(), value.clone())));
+        found.extend(
+            tags.iter()
+                .map(|(key, value)| (id.to_owned(), kind, key.clone(), value.clone())),
+        );
     };
-    for instance in world.instances.values().filter(|instance| instance.visible.by_tag <= now) {
+    for instance in world
+        .instances
+        .values()
+        .filter(|instance| instance.visible.by_tag <= now)
+    {
         add(&instance.id, "instance", &instance.tags);
         for volume in &instance.volumes {
             add(&volume.id, "volume", &volume.tags);
@@ -188,7 +245,11 @@ fn all(world: &World) -> Vec<(String, &'static str, String, String)> {
     for fleet in world.fleets.values() {
         add(&fleet.id, "fleet", &fleet.tags);
     }
-    for image in world.images.values().filter(|image| image.owner == crate::state::ACCOUNT) {
+    for image in world
+        .images
+        .values()
+        .filter(|image| image.owner == crate::state::ACCOUNT)
+    {
         add(&image.id, "image", &image.tags);
     }
     found

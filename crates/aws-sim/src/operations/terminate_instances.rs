@@ -19,7 +19,9 @@ pub fn terminate_instances(world: &mut World, params: &Params) -> Answer {
         return Err(ApiError::missing("InstanceId"));
     }
     if ids.len() > IDS_MAX {
-        return Err(ApiError::invalid_value(format!("At most {IDS_MAX} instances can be terminated per call.")));
+        return Err(ApiError::invalid_value(format!(
+            "At most {IDS_MAX} instances can be terminated per call."
+        )));
     }
     check_ids(world, &ids)?;
     refuse_dry_run(params)?;
@@ -36,10 +38,15 @@ pub fn terminate_instances(world: &mut World, params: &Params) -> Answer {
             changes.push(terminated(world, id));
         }
     }
-    if let Some(id) = ids.iter().find(|id| world.instances[*id].is_protected && world.instances[*id].holds_capacity()) {
+    if let Some(id) = ids
+        .iter()
+        .find(|id| world.instances[*id].is_protected && world.instances[*id].holds_capacity())
+    {
         return Err(ApiError::client(
             "OperationNotPermitted",
-            format!("The instance '{id}' may not be terminated. Modify its 'disableApiTermination' instance attribute and try again."),
+            format!(
+                "The instance '{id}' may not be terminated. Modify its 'disableApiTermination' instance attribute and try again."
+            ),
         ));
     }
     Ok(vec![Element::list("instancesSet", changes)])
@@ -50,15 +57,27 @@ fn take_tokens(world: &mut World, wanted: u64) -> Result<(), ApiError> {
         return Ok(());
     }
     let now_ms = world.clock.real_ms();
-    if world.buckets.take("terminate resources", TERMINATE_RESOURCES, wanted, now_ms) < wanted {
-        return Err(ApiError::new(503, "RequestLimitExceeded", "Request limit exceeded."));
+    if world
+        .buckets
+        .take("terminate resources", TERMINATE_RESOURCES, wanted, now_ms)
+        < wanted
+    {
+        return Err(ApiError::new(
+            503,
+            "RequestLimitExceeded",
+            "Request limit exceeded.",
+        ));
     }
     Ok(())
 }
 
 fn terminated(world: &mut World, id: &str) -> Element {
     let before = world.instances[id].state;
-    world.shut_down(id, "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown");
+    world.shut_down(
+        id,
+        "Client.UserInitiatedShutdown",
+        "Client.UserInitiatedShutdown: User initiated shutdown",
+    );
     Element::new("item")
         .field("instanceId", id)
         .with(state("currentState", world.instances[id].state))
@@ -73,6 +92,8 @@ pub fn stop_instances(world: &mut World, params: &Params) -> Answer {
     let what = ids.first().map_or("", String::as_str);
     Err(ApiError::client(
         "UnsupportedOperation",
-        format!("You can't stop the Spot Instance '{what}' because it is associated with a one-time Spot Instance request. You can only stop Spot Instances associated with persistent Spot Instance requests."),
+        format!(
+            "You can't stop the Spot Instance '{what}' because it is associated with a one-time Spot Instance request. You can only stop Spot Instances associated with persistent Spot Instance requests."
+        ),
     ))
 }

@@ -12,7 +12,14 @@ use crate::wire::xml::{Element, tag_set};
 pub fn describe_volumes(world: &mut World, params: &Params) -> Answer {
     let ids = params.texts("VolumeId");
     let filters = Filters::parse(params)?;
-    filters.check(&["tag", "attachment.instance-id", "availability-zone", "status", "volume-id", "volume-type"])?;
+    filters.check(&[
+        "tag",
+        "attachment.instance-id",
+        "availability-zone",
+        "status",
+        "volume-id",
+        "volume-type",
+    ])?;
     let mut keyed: Vec<(String, Element)> = world
         .instances
         .values()
@@ -32,7 +39,10 @@ pub fn describe_volumes(world: &mut World, params: &Params) -> Answer {
         .collect();
     keyed.sort_by(|left, right| left.0.cmp(&right.0));
     if let Some(missing) = ids.iter().find(|id| !keyed.iter().any(|(found, _)| found == *id)) {
-        return Err(ApiError::client("InvalidVolume.NotFound", format!("The volume '{missing}' does not exist.")));
+        return Err(ApiError::client(
+            "InvalidVolume.NotFound",
+            format!("The volume '{missing}' does not exist."),
+        ));
     }
     let (page, next) = paging(params, (5, 1000))?.or_size(1000).page(keyed);
     Ok(listed("volumeSet", page, next))

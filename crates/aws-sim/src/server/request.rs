@@ -47,7 +47,10 @@ impl ApiRequest {
         let service = scope_service(parts).map_err(|error| (Protocol::Ec2Query, error))?;
         let protocol = protocol(&service).ok_or_else(|| {
             let message = format!("This simulator has no service '{service}'.");
-            (Protocol::Json(OTHER_JSON), ApiError::new(404, "UnknownService", message))
+            (
+                Protocol::Json(OTHER_JSON),
+                ApiError::new(404, "UnknownService", message),
+            )
         })?;
         let request = ApiRequest {
             method: parts.method.as_str().to_owned(),
@@ -69,7 +72,9 @@ impl ApiRequest {
                 let params = Params::parse(&format!("{in_url}&{text}"));
                 self.action = params
                     .text("Action")
-                    .ok_or_else(|| ApiError::client("MissingAction", "The request must contain the parameter Action."))?
+                    .ok_or_else(|| {
+                        ApiError::client("MissingAction", "The request must contain the parameter Action.")
+                    })?
                     .to_owned();
                 self.content = Content::Query(params);
             }
@@ -78,12 +83,20 @@ impl ApiRequest {
                 self.action = target
                     .and_then(|target| target.rsplit_once('.'))
                     .map(|(_, action)| action.to_owned())
-                    .ok_or_else(|| ApiError::client("UnknownOperationException", "The request has no X-Amz-Target."))?;
+                    .ok_or_else(|| {
+                        ApiError::client("UnknownOperationException", "The request has no X-Amz-Target.")
+                    })?;
                 self.content = Content::Json(json_body(text)?);
             }
             Protocol::RestJson => {
                 self.action = eks::action(&self.method, &self.segments)
-                    .ok_or_else(|| ApiError::new(404, "UnknownOperationException", format!("No operation at {}", parts.uri.path())))?
+                    .ok_or_else(|| {
+                        ApiError::new(
+                            404,
+                            "UnknownOperationException",
+                            format!("No operation at {}", parts.uri.path()),
+                        )
+                    })?
                     .to_owned();
                 self.content = Content::Json(json_body(text)?);
             }
@@ -125,7 +138,8 @@ fn json_body(text: &str) -> Result<Value, ApiError> {
     if text.trim().is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_str(text).map_err(|error| ApiError::client("SerializationException", format!("The body is not JSON: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| ApiError::client("SerializationException", format!("The body is not JSON: {error}")))
 }
 
 fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
@@ -135,7 +149,13 @@ fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
 fn segments(parts: &Parts) -> Vec<String> {
     // A plus sign is itself in a path.
     let plain = |segment: &str| decode(&segment.replace('+', "%2B"));
-    parts.uri.path().split('/').filter(|segment| !segment.is_empty()).map(plain).collect()
+    parts
+        .uri
+        .path()
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(plain)
+        .collect()
 }
 
 /// The service of `Credential=AKID/date/region/service/aws4_request`.

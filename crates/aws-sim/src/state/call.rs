@@ -42,7 +42,10 @@ pub struct CallLog {
 impl CallLog {
     /// Notes a call; answers with its sequence number.
     pub fn begin(&mut self, call: Call) -> u64 {
-        *self.counts.entry(format!("{}:{}", call.service, call.action)).or_default() += 1;
+        *self
+            .counts
+            .entry(format!("{}:{}", call.service, call.action))
+            .or_default() += 1;
         if self.calls.len() >= KEPT {
             self.calls.drain(..KEPT / 10);
             self.dropped += (KEPT / 10) as u64;
@@ -54,10 +57,17 @@ impl CallLog {
 
     /// Notes how a call was answered.
     pub fn end(&mut self, sequence: u64, error: Option<String>) {
-        let index = sequence.checked_sub(self.dropped + 1).and_then(|index| usize::try_from(index).ok());
-        let Some(call) = index.and_then(|index| self.calls.get_mut(index)) else { return };
+        let index = sequence
+            .checked_sub(self.dropped + 1)
+            .and_then(|index| usize::try_from(index).ok());
+        let Some(call) = index.and_then(|index| self.calls.get_mut(index)) else {
+            return;
+        };
         if error.is_some() {
-            *self.errors.entry(format!("{}:{}", call.service, call.action)).or_default() += 1;
+            *self
+                .errors
+                .entry(format!("{}:{}", call.service, call.action))
+                .or_default() += 1;
         }
         call.error = error;
         call.is_answered = true;
@@ -65,7 +75,9 @@ impl CallLog {
 
     /// Notes the fault rule that struck a call.
     pub fn strike(&mut self, sequence: u64, rule: u64) {
-        let index = sequence.checked_sub(self.dropped + 1).and_then(|index| usize::try_from(index).ok());
+        let index = sequence
+            .checked_sub(self.dropped + 1)
+            .and_then(|index| usize::try_from(index).ok());
         if let Some(call) = index.and_then(|index| self.calls.get_mut(index)) {
             call.fault_rule = Some(rule);
         }
@@ -89,6 +101,9 @@ impl CallLog {
     /// Forgets everything.
     pub fn clear(&mut self) {
         let dropped = self.dropped + self.calls.len() as u64;
-        *self = CallLog { dropped, ..CallLog::default() };
+        *self = CallLog {
+            dropped,
+            ..CallLog::default()
+        };
     }
 }

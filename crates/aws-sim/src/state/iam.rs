@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Moment;
+use crate::random;
 use crate::state::{ACCOUNT, Tags};
 
 /// A role.
@@ -39,9 +40,20 @@ pub struct InstanceProfile {
 }
 
 impl InstanceProfile {
+    /// The profile's id.
+    pub fn id(&self, seed: u64) -> String {
+        format!(
+            "AIPA{}",
+            random::hex(seed, &["profile", &self.name], 17).to_uppercase()
+        )
+    }
+
     /// The profile's ARN.
     pub fn arn(&self) -> String {
-        format!("arn:aws:iam::{ACCOUNT}:instance-profile{}{}", self.path, self.name)
+        format!(
+            "arn:aws:iam::{ACCOUNT}:instance-profile{}{}",
+            self.path, self.name
+        )
     }
 }
 
@@ -60,15 +72,29 @@ impl Iam {
         let names = [format!("SpotOceanNodeRole-{cluster}"), "SomeOtherRole".to_owned()];
         let roles = names
             .into_iter()
-            .map(|name| (name.clone(), Role { name, path: "/".to_owned(), tags: Tags::new() }))
+            .map(|name| {
+                (
+                    name.clone(),
+                    Role {
+                        name,
+                        path: "/".to_owned(),
+                        tags: Tags::new(),
+                    },
+                )
+            })
             .collect();
-        Iam { roles, profiles: BTreeMap::new() }
+        Iam {
+            roles,
+            profiles: BTreeMap::new(),
+        }
     }
 
     /// The profile with this name or ARN.
     pub fn profile(&self, name_or_arn: &str) -> Option<&InstanceProfile> {
-        self.profiles
-            .get(name_or_arn)
-            .or_else(|| self.profiles.values().find(|profile| profile.arn() == name_or_arn))
+        self.profiles.get(name_or_arn).or_else(|| {
+            self.profiles
+                .values()
+                .find(|profile| profile.arn() == name_or_arn)
+        })
     }
 }

@@ -76,9 +76,18 @@ struct Release {
 }
 
 /// All published images and the parameters that lead to them.
-pub fn published(seed: u64, clock: &Clock, region: &str) -> (BTreeMap<String, Image>, BTreeMap<String, String>) {
+pub fn published(
+    seed: u64,
+    clock: &Clock,
+    region: &str,
+) -> (BTreeMap<String, Image>, BTreeMap<String, String>) {
     let now = clock.timestamp(Moment(clock.now().0));
-    let mut publisher = Publisher { seed, region, images: BTreeMap::new(), parameters: BTreeMap::new() };
+    let mut publisher = Publisher {
+        seed,
+        region,
+        images: BTreeMap::new(),
+        parameters: BTreeMap::new(),
+    };
     for (ordinal, hours) in RELEASE_AGES_HOURS.into_iter().enumerate().rev() {
         let at = now.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(now);
         publisher.publish(&Release { at, ordinal });
@@ -119,15 +128,20 @@ impl Publisher<'_> {
             image.kubernetes_version = Some(version.to_owned());
             image.volumes = vec![("/dev/xvda".to_owned(), 20)];
         });
-        let base = format!("/aws/service/eks/optimized-ami/{version}/amazon-linux-2023/{architecture}/{variant}");
+        let base =
+            format!("/aws/service/eks/optimized-ami/{version}/amazon-linux-2023/{architecture}/{variant}");
         let release_version = format!("{version}.0-{date}");
         for leaf in ["recommended", &name] {
             // Releases come oldest first: the last to write `recommended` is the newest.
             let value = json!({"schema_version": "3", "image_id": id, "image_name": name, "release_version": release_version});
-            self.parameters.insert(format!("{base}/{leaf}"), value.to_string());
-            self.parameters.insert(format!("{base}/{leaf}/image_id"), id.clone());
-            self.parameters.insert(format!("{base}/{leaf}/image_name"), name.clone());
-            self.parameters.insert(format!("{base}/{leaf}/release_version"), release_version.clone());
+            self.parameters
+                .insert(format!("{base}/{leaf}"), value.to_string());
+            self.parameters
+                .insert(format!("{base}/{leaf}/image_id"), id.clone());
+            self.parameters
+                .insert(format!("{base}/{leaf}/image_name"), name.clone());
+            self.parameters
+                .insert(format!("{base}/{leaf}/release_version"), release_version.clone());
         }
     }
 
@@ -147,13 +161,19 @@ impl Publisher<'_> {
         });
         let base = format!("/aws/service/bottlerocket/aws-k8s-{version}{suffix}/{architecture}");
         for leaf in ["latest", &number, &format!("{number}-{commit}")] {
-            self.parameters.insert(format!("{base}/{leaf}/image_id"), id.clone());
-            self.parameters.insert(format!("{base}/{leaf}/image_version"), format!("{number}-{commit}"));
+            self.parameters
+                .insert(format!("{base}/{leaf}/image_id"), id.clone());
+            self.parameters.insert(
+                format!("{base}/{leaf}/image_version"),
+                format!("{number}-{commit}"),
+            );
         }
     }
 
     fn publish_others(&mut self, now: Timestamp) {
-        let at = now.checked_sub(SignedDuration::from_hours(24 * 30)).unwrap_or(now);
+        let at = now
+            .checked_sub(SignedDuration::from_hours(24 * 30))
+            .unwrap_or(now);
         for architecture in ["x86_64", "arm64"] {
             let name = format!("al2023-ami-2023.8.20260101.0-kernel-6.1-{architecture}");
             self.image(&name, architecture, at, |image| {
@@ -171,7 +191,13 @@ impl Publisher<'_> {
         }
     }
 
-    fn image(&mut self, name: &str, architecture: &str, at: Timestamp, finish: impl FnOnce(&mut Image)) -> String {
+    fn image(
+        &mut self,
+        name: &str,
+        architecture: &str,
+        at: Timestamp,
+        finish: impl FnOnce(&mut Image),
+    ) -> String {
         let id = format!("ami-0{}", random::hex(self.seed, &["ami", self.region, name], 16));
         let wire = |timestamp: Timestamp| timestamp.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string();
         let deprecation = at.checked_add(SignedDuration::from_hours(24 * 730)).unwrap_or(at);
@@ -206,11 +232,21 @@ mod tests {
         let clock = Clock::start(1.0);
         let (images, parameters) = published(1, &clock, "us-east-1");
         for (path, newest_of) in [
-            ("/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/arm64/standard/recommended/image_id", "amazon-eks-node-al2023-arm64-standard-1.36-"),
-            ("/aws/service/bottlerocket/aws-k8s-1.36/x86_64/latest/image_id", "bottlerocket-aws-k8s-1.36-x86_64-"),
+            (
+                "/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/arm64/standard/recommended/image_id",
+                "amazon-eks-node-al2023-arm64-standard-1.36-",
+            ),
+            (
+                "/aws/service/bottlerocket/aws-k8s-1.36/x86_64/latest/image_id",
+                "bottlerocket-aws-k8s-1.36-x86_64-",
+            ),
         ] {
             let found = &images[&parameters[path]];
-            let newest = images.values().filter(|image| image.name.starts_with(newest_of)).map(|image| &image.creation_date).max();
+            let newest = images
+                .values()
+                .filter(|image| image.name.starts_with(newest_of))
+                .map(|image| &image.creation_date)
+                .max();
             assert_eq!(Some(&found.creation_date), newest, "{path}");
         }
     }

@@ -221,7 +221,10 @@ impl Instance {
 
     /// The pool it was taken from.
     pub fn pool(&self) -> Pool {
-        Pool { instance_type: self.instance_type.clone(), zone_id: self.zone_id.clone() }
+        Pool {
+            instance_type: self.instance_type.clone(),
+            zone_id: self.zone_id.clone(),
+        }
     }
 
     /// The Node it has become.

@@ -51,7 +51,10 @@ impl LaunchTemplate {
             .ok_or_else(|| {
                 ApiError::client(
                     "InvalidLaunchTemplateId.VersionNotFound",
-                    format!("Could not find the specified version {version} for the launch template with ID {}.", self.id),
+                    format!(
+                        "Could not find the specified version {version} for the launch template with ID {}.",
+                        self.id
+                    ),
                 )
             })
     }

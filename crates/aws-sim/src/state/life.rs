@@ -72,7 +72,11 @@ impl World {
 
     fn run(&mut self, id: &str) {
         let now = self.now();
-        let Some(instance) = self.instances.get_mut(id).filter(|found| found.state == InstanceState::Pending) else {
+        let Some(instance) = self
+            .instances
+            .get_mut(id)
+            .filter(|found| found.state == InstanceState::Pending)
+        else {
             return;
         };
         instance.state = InstanceState::Running;
@@ -81,7 +85,11 @@ impl World {
     }
 
     fn fail_launch(&mut self, id: &str) {
-        let Some(instance) = self.instances.get_mut(id).filter(|found| found.state == InstanceState::Pending) else {
+        let Some(instance) = self
+            .instances
+            .get_mut(id)
+            .filter(|found| found.state == InstanceState::Pending)
+        else {
             return;
         };
         instance.state_reason = Some((
@@ -93,12 +101,16 @@ impl World {
     }
 
     fn boot(&mut self, id: &str) {
-        let Some(instance) = self.instances.get_mut(id).filter(|found| found.holds_capacity()) else { return };
+        let Some(instance) = self.instances.get_mut(id).filter(|found| found.holds_capacity()) else {
+            return;
+        };
         if instance.outcome == LaunchOutcome::NeverJoins {
             instance.log("kernel: boot stopped by order of the control API; the kubelet was never started");
             return;
         }
-        self.effects.push(Effect::Join { instance_id: id.to_owned() });
+        self.effects.push(Effect::Join {
+            instance_id: id.to_owned(),
+        });
     }
 
     /// Has the kubelet of an instance try again later, as the kubelet does.
@@ -122,7 +134,9 @@ impl World {
 
     fn warn(&mut self, id: &str, notice_ms: i64) {
         let end = self.now().plus_ms(notice_ms);
-        let Some(instance) = self.instances.get_mut(id).filter(|found| found.holds_capacity()) else { return };
+        let Some(instance) = self.instances.get_mut(id).filter(|found| found.holds_capacity()) else {
+            return;
+        };
         if instance.interruption.is_some() {
             return;
         }
@@ -134,14 +148,20 @@ impl World {
 
     /// Recommends to move off an instance; nothing need follow.
     pub fn recommend_rebalance(&mut self, id: &str) {
-        self.emit("EC2 Instance Rebalance Recommendation", id, json!({"instance-id": id}));
+        self.emit(
+            "EC2 Instance Rebalance Recommendation",
+            id,
+            json!({"instance-id": id}),
+        );
     }
 
     /// An instance stops being paid for and begins to shut down.
     pub fn shut_down(&mut self, id: &str, code: &str, message: &str) {
         let now = self.now();
         let shutdown_seconds = self.options.scenario.timing.shutdown_seconds;
-        let Some(instance) = self.instances.get_mut(id).filter(|found| found.holds_capacity()) else { return };
+        let Some(instance) = self.instances.get_mut(id).filter(|found| found.holds_capacity()) else {
+            return;
+        };
         instance.state_reason = Some((code.to_owned(), message.to_owned()));
         self.give_back(id);
         if let Some(instance) = self.instances.get_mut(id) {
@@ -150,13 +170,23 @@ impl World {
         }
         self.emit_state(id);
         self.fall_silent(id);
-        self.schedule(now.plus_seconds(shutdown_seconds), Event::Terminate(id.to_owned()));
+        self.schedule(
+            now.plus_seconds(shutdown_seconds),
+            Event::Terminate(id.to_owned()),
+        );
     }
 
     fn fall_silent(&mut self, id: &str) {
-        let Some(instance) = self.instances.get(id) else { return };
-        let Membership::Joined { node } = &instance.membership else { return };
-        let effect = Effect::Silence { node: node.clone(), instance_id: id.to_owned() };
+        let Some(instance) = self.instances.get(id) else {
+            return;
+        };
+        let Membership::Joined { node } = &instance.membership else {
+            return;
+        };
+        let effect = Effect::Silence {
+            node: node.clone(),
+            instance_id: id.to_owned(),
+        };
         self.effects.push(effect);
         if let Some(seconds) = self.options.scenario.timing.node_deletion_seconds {
             let at = self.now().plus_seconds(seconds);
@@ -166,7 +196,10 @@ impl World {
 
     fn delete_node(&mut self, id: &str) {
         if let Some(node) = self.instances.get(id).and_then(|instance| instance.node()) {
-            let effect = Effect::DeleteNode { node: node.to_owned(), instance_id: id.to_owned() };
+            let effect = Effect::DeleteNode {
+                node: node.to_owned(),
+                instance_id: id.to_owned(),
+            };
             self.effects.push(effect);
         }
     }
@@ -174,7 +207,9 @@ impl World {
     fn terminate(&mut self, id: &str) {
         let now = self.now();
         let visible_seconds = self.options.scenario.timing.terminated_visible_seconds;
-        let Some(instance) = self.instances.get_mut(id) else { return };
+        let Some(instance) = self.instances.get_mut(id) else {
+            return;
+        };
         instance.state = InstanceState::Terminated;
         instance.state_since = now;
         let (subnet_id, address) = (instance.subnet_id.clone(), instance.address);
@@ -237,14 +272,21 @@ impl World {
 
     /// Sends an `aws.ec2` event about an instance towards the queue, where it may be lost, doubled or late.
     pub fn emit(&mut self, detail_type: &str, instance_id: &str, detail: Value) {
-        let arn = format!("arn:aws:ec2:{}:{ACCOUNT}:instance/{instance_id}", self.options.region);
+        let arn = format!(
+            "arn:aws:ec2:{}:{ACCOUNT}:instance/{instance_id}",
+            self.options.region
+        );
         self.emit_event(detail_type, "aws.ec2", json!([arn]), detail);
     }
 
     /// Sends any event towards the queue.
     pub fn emit_event(&mut self, detail_type: &str, source: &str, resources: Value, detail: Value) {
         let id = self.new_uuid();
-        let time = self.clock.timestamp(self.now()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let time = self
+            .clock
+            .timestamp(self.now())
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string();
         let body = json!({
             "version": "0", "id": id, "detail-type": detail_type, "source": source, "account": ACCOUNT,
             "time": time, "region": self.options.region, "resources": resources, "detail": detail,
@@ -252,7 +294,10 @@ impl World {
         .to_string();
         let events = self.options.scenario.events;
         let draw = |what: &str| random::below(self.options.seed, &[what, &id], 1000);
-        let copies = match (draw("loss") < events.loss_per_mille, draw("double") < events.duplicate_per_mille) {
+        let copies = match (
+            draw("loss") < events.loss_per_mille,
+            draw("double") < events.duplicate_per_mille,
+        ) {
             (true, _) => 0,
             (false, true) => 2,
             (false, false) => 1,

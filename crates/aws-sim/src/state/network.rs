@@ -82,7 +82,8 @@ impl Subnet {
 
     /// Gives an address back.
     pub fn release_address(&mut self, address: Ipv4Addr) {
-        self.used.remove(&u32::from(address).wrapping_sub(u32::from(self.base)));
+        self.used
+            .remove(&u32::from(address).wrapping_sub(u32::from(self.base)));
     }
 }
 
@@ -122,10 +123,20 @@ impl Network {
     /// One VPC with a subnet per zone, the cluster's security group, the nodes' and one that fits
     /// nobody; and the region's default VPC, empty but for its group.
     pub fn prepared(options: &Options, catalogue: &Catalogue) -> Network {
-        let id = |prefix: &str, name: &str| format!("{prefix}-0{}", random::hex(options.seed, &[prefix, name], 16));
+        let id = |prefix: &str, name: &str| {
+            format!("{prefix}-0{}", random::hex(options.seed, &[prefix, name], 16))
+        };
         let cluster = options.cluster.as_str();
-        let mut network = Network { vpc_id: id("vpc", "cluster"), ..Network::default() };
-        network.add_vpc(&network.vpc_id.clone(), "10.64.0.0/16", false, &[("Name", cluster)]);
+        let mut network = Network {
+            vpc_id: id("vpc", "cluster"),
+            ..Network::default()
+        };
+        network.add_vpc(
+            &network.vpc_id.clone(),
+            "10.64.0.0/16",
+            false,
+            &[("Name", cluster)],
+        );
         network.add_vpc(&id("vpc", "default"), "172.31.0.0/16", true, &[]);
         let zones = catalogue
             .zones
@@ -140,7 +151,10 @@ impl Network {
                 base: Ipv4Addr::new(10, 64, index * 32, 0),
                 prefix: 19,
                 size: (1 << 13) - 5,
-                tags: tags(&[("Name", &format!("{cluster}-{}", zone.name)), (DISCOVERY_TAG, cluster)]),
+                tags: tags(&[
+                    ("Name", &format!("{cluster}-{}", zone.name)),
+                    (DISCOVERY_TAG, cluster),
+                ]),
                 used: BTreeSet::new(),
                 next: 0,
             };
@@ -154,7 +168,12 @@ impl Network {
     }
 
     fn add_vpc(&mut self, id: &str, cidr: &str, is_default: bool, named: &[(&str, &str)]) {
-        let vpc = Vpc { id: id.to_owned(), cidr: cidr.to_owned(), is_default, tags: tags(named) };
+        let vpc = Vpc {
+            id: id.to_owned(),
+            cidr: cidr.to_owned(),
+            is_default,
+            tags: tags(named),
+        };
         self.vpcs.insert(id.to_owned(), vpc);
     }
 
@@ -166,10 +185,38 @@ impl Network {
         let owned = format!("kubernetes.io/cluster/{cluster}");
         self.cluster_security_group_id = id("sg", "cluster");
         let groups = [
-            ("cluster", cluster_group.as_str(), "EKS created security group", &vpc, tags(&[("aws:eks:cluster-name", cluster), (&owned, "owned")]), true),
-            ("nodes", node_group.as_str(), "Nodes of the cluster", &vpc, tags(&[("Name", &node_group), (DISCOVERY_TAG, cluster)]), true),
-            ("other", "database", "Lets nobody near the cluster", &vpc, tags(&[("Name", "database")]), false),
-            ("default", "default", "default VPC security group", &elsewhere, Tags::new(), false),
+            (
+                "cluster",
+                cluster_group.as_str(),
+                "EKS created security group",
+                &vpc,
+                tags(&[("aws:eks:cluster-name", cluster), (&owned, "owned")]),
+                true,
+            ),
+            (
+                "nodes",
+                node_group.as_str(),
+                "Nodes of the cluster",
+                &vpc,
+                tags(&[("Name", &node_group), (DISCOVERY_TAG, cluster)]),
+                true,
+            ),
+            (
+                "other",
+                "database",
+                "Lets nobody near the cluster",
+                &vpc,
+                tags(&[("Name", "database")]),
+                false,
+            ),
+            (
+                "default",
+                "default",
+                "default VPC security group",
+                &elsewhere,
+                Tags::new(),
+                false,
+            ),
         ];
         for (key, name, description, vpc_id, tags, reaches_cluster) in groups {
             let group = SecurityGroup {
@@ -186,13 +233,18 @@ impl Network {
 
     /// The security groups of a VPC that are called `default`.
     pub fn default_group(&self, vpc_id: &str) -> Option<&SecurityGroup> {
-        self.security_groups.values().find(|group| group.vpc_id == vpc_id && group.name == "default")
+        self.security_groups
+            .values()
+            .find(|group| group.vpc_id == vpc_id && group.name == "default")
     }
 }
 
 /// Tags from pairs.
 pub fn tags(pairs: &[(&str, &str)]) -> Tags {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -208,8 +260,18 @@ mod tests {
     fn there_is_a_tagged_subnet_per_zone() {
         let network = network();
         assert_eq!(network.subnets.len(), 6);
-        assert!(network.subnets.values().all(|subnet| subnet.tags[DISCOVERY_TAG] == "demo"));
-        assert!(network.subnets.values().all(|subnet| subnet.free_addresses() == 8187));
+        assert!(
+            network
+                .subnets
+                .values()
+                .all(|subnet| subnet.tags[DISCOVERY_TAG] == "demo")
+        );
+        assert!(
+            network
+                .subnets
+                .values()
+                .all(|subnet| subnet.free_addresses() == 8187)
+        );
     }
 
     #[test]

@@ -79,14 +79,18 @@ impl Queue {
 
     /// Deletes by receipt handle; false when it is no handle of this queue. A handle whose message is gone is fine.
     pub fn delete(&mut self, handle: &str) -> bool {
-        let Some(number) = self.number(handle) else { return false };
+        let Some(number) = self.number(handle) else {
+            return false;
+        };
         self.messages.remove(&number);
         true
     }
 
     /// Hides a received message for another while; false when it is no handle of this queue.
     pub fn change_visibility(&mut self, handle: &str, seconds: i64, now_ms: i64) -> bool {
-        let Some(number) = self.number(handle) else { return false };
+        let Some(number) = self.number(handle) else {
+            return false;
+        };
         if let Some(message) = self.messages.get_mut(&number) {
             message.visible_ms = now_ms + seconds * 1000;
         }
@@ -101,7 +105,11 @@ impl Queue {
     /// Visible and hidden messages.
     pub fn lengths(&mut self, now_ms: i64) -> (usize, usize) {
         self.expire(now_ms);
-        let visible = self.messages.values().filter(|message| message.visible_ms <= now_ms).count();
+        let visible = self
+            .messages
+            .values()
+            .filter(|message| message.visible_ms <= now_ms)
+            .count();
         (visible, self.messages.len() - visible)
     }
 
@@ -113,7 +121,8 @@ impl Queue {
 
     fn expire(&mut self, now_ms: i64) {
         let retention_ms = self.retention_seconds * 1000;
-        self.messages.retain(|_, message| now_ms - message.sent_ms < retention_ms);
+        self.messages
+            .retain(|_, message| now_ms - message.sent_ms < retention_ms);
     }
 }
 

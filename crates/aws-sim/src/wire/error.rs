@@ -16,7 +16,11 @@ pub struct ApiError {
 impl ApiError {
     /// Any error.
     pub fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> ApiError {
-        ApiError { status, code: code.into(), message: message.into() }
+        ApiError {
+            status,
+            code: code.into(),
+            message: message.into(),
+        }
     }
 
     /// A client error with status 400.
@@ -26,7 +30,10 @@ impl ApiError {
 
     /// `MissingParameter`.
     pub fn missing(name: &str) -> ApiError {
-        ApiError::client("MissingParameter", format!("The request must contain the parameter {name}"))
+        ApiError::client(
+            "MissingParameter",
+            format!("The request must contain the parameter {name}"),
+        )
     }
 
     /// `InvalidParameterValue`.
@@ -41,11 +48,18 @@ impl ApiError {
 
     /// What a request that would have succeeded gets with `DryRun`.
     pub fn dry_run() -> ApiError {
-        ApiError::new(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+        ApiError::new(
+            412,
+            "DryRunOperation",
+            "Request would have succeeded, but DryRun flag is set.",
+        )
     }
 
     /// An action this simulator, or AWS, does not have.
     pub fn unknown_action(action: &str) -> ApiError {
-        ApiError::client("InvalidAction", format!("The action {action} is not valid for this web service."))
+        ApiError::client(
+            "InvalidAction",
+            format!("The action {action} is not valid for this web service."),
+        )
     }
 }

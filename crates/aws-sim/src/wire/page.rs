@@ -33,10 +33,15 @@ impl Paging {
                     .decode(token)
                     .ok()
                     .and_then(|bytes| String::from_utf8(bytes).ok())
-                    .ok_or_else(|| ApiError::client("InvalidNextToken", format!("The token '{token}' is invalid")))
+                    .ok_or_else(|| {
+                        ApiError::client("InvalidNextToken", format!("The token '{token}' is invalid"))
+                    })
             })
             .transpose()?;
-        Ok(Paging { max_results: max_results.and_then(|found| usize::try_from(found).ok()), after })
+        Ok(Paging {
+            max_results: max_results.and_then(|found| usize::try_from(found).ok()),
+            after,
+        })
     }
 
     /// Uses `size` where the request named none.
@@ -90,8 +95,27 @@ mod tests {
 
     #[test]
     fn sizes_outside_the_limits_and_foreign_tokens_are_refused() {
-        assert_eq!(Paging::new(Some(4), (5, 1000), None).map(drop).expect_err("too small").code, "InvalidParameterValue");
-        assert_eq!(Paging::new(None, (5, 1000), Some("?")).map(drop).expect_err("bad token").code, "InvalidNextToken");
-        assert_eq!(Paging::new(None, (5, 1000), None).expect("valid").page(keyed()).0.len(), 5);
+        assert_eq!(
+            Paging::new(Some(4), (5, 1000), None)
+                .map(drop)
+                .expect_err("too small")
+                .code,
+            "InvalidParameterValue"
+        );
+        assert_eq!(
+            Paging::new(None, (5, 1000), Some("?"))
+                .map(drop)
+                .expect_err("bad token")
+                .code,
+            "InvalidNextToken"
+        );
+        assert_eq!(
+            Paging::new(None, (5, 1000), None)
+                .expect("valid")
+                .page(keyed())
+                .0
+                .len(),
+            5
+        );
     }
 }

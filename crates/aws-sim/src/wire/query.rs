@@ -43,7 +43,9 @@ impl Params {
 
     /// The members of a list in their order, both `Name.1` and `Name.member.1`.
     pub fn list(&self, path: &str) -> Vec<&Params> {
-        let Some(node) = self.at(path) else { return Vec::new() };
+        let Some(node) = self.at(path) else {
+            return Vec::new();
+        };
         let node = node.fields.get("member").unwrap_or(node);
         let mut numbered: Vec<(u32, &Params)> = node
             .fields
@@ -56,7 +58,10 @@ impl Params {
 
     /// The texts of a list in their order.
     pub fn texts(&self, path: &str) -> Vec<String> {
-        self.list(path).into_iter().filter_map(|each| each.value.clone()).collect()
+        self.list(path)
+            .into_iter()
+            .filter_map(|each| each.value.clone())
+            .collect()
     }
 
     /// A whole number, where given.
@@ -87,8 +92,16 @@ impl Params {
     /// The same tree with only these of its top-level names.
     #[must_use]
     pub fn restricted_to(&self, names: &[&str]) -> Params {
-        let fields = self.fields.iter().filter(|(name, _)| names.contains(&name.as_str()));
-        Params { value: None, fields: fields.map(|(name, child)| (name.clone(), child.clone())).collect() }
+        let fields = self
+            .fields
+            .iter()
+            .filter(|(name, _)| names.contains(&name.as_str()));
+        Params {
+            value: None,
+            fields: fields
+                .map(|(name, child)| (name.clone(), child.clone()))
+                .collect(),
+        }
     }
 
     /// Every leaf with its dotted name, in name order.
@@ -103,7 +116,11 @@ impl Params {
             found.push((prefix.to_owned(), value));
         }
         for (name, child) in &self.fields {
-            let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+            let path = if prefix.is_empty() {
+                name.clone()
+            } else {
+                format!("{prefix}.{name}")
+            };
             child.collect(&path, found);
         }
     }

@@ -67,7 +67,11 @@ impl Reply {
     }
 
     fn xml(status: u16, body: String) -> Reply {
-        Reply { status, headers: vec![("content-type", "text/xml;charset=UTF-8".to_owned())], body }
+        Reply {
+            status,
+            headers: vec![("content-type", "text/xml;charset=UTF-8".to_owned())],
+            body,
+        }
     }
 }
 
@@ -80,7 +84,9 @@ fn content_type(protocol: Protocol) -> &'static str {
 }
 
 fn ec2_error(error: &ApiError, request_id: &str) -> String {
-    let detail = Element::new("Error").field("Code", &error.code).field("Message", &error.message);
+    let detail = Element::new("Error")
+        .field("Code", &error.code)
+        .field("Message", &error.message);
     Element::new("Response")
         .with(Element::list("Errors", [detail]))
         .field("RequestID", request_id)
@@ -107,10 +113,17 @@ fn json_error(protocol: Protocol, error: &ApiError) -> Reply {
     if protocol == Protocol::Json("application/x-amz-json-1.0") {
         // SQS moved from the query protocol; SDKs map its old codes by this header.
         let fault = if error.status < 500 { "Sender" } else { "Receiver" };
-        headers.push(("x-amzn-query-error", format!("{};{fault}", sqs_query_code(&error.code))));
+        headers.push((
+            "x-amzn-query-error",
+            format!("{};{fault}", sqs_query_code(&error.code)),
+        ));
     }
     let body = json!({"__type": json_type(protocol, &error.code), "message": error.message});
-    Reply { status: error.status, headers, body: body.to_string() }
+    Reply {
+        status: error.status,
+        headers,
+        body: body.to_string(),
+    }
 }
 
 fn json_type(protocol: Protocol, code: &str) -> String {

@@ -13,17 +13,27 @@ pub struct Element {
 impl Element {
     /// An empty element.
     pub fn new(name: impl Into<String>) -> Element {
-        Element { name: name.into(), text: String::new(), children: Vec::new() }
+        Element {
+            name: name.into(),
+            text: String::new(),
+            children: Vec::new(),
+        }
     }
 
     /// An element with text.
     pub fn text(name: impl Into<String>, text: impl Display) -> Element {
-        Element { text: text.to_string(), ..Element::new(name) }
+        Element {
+            text: text.to_string(),
+            ..Element::new(name)
+        }
     }
 
     /// An element with children.
     pub fn list(name: impl Into<String>, children: impl IntoIterator<Item = Element>) -> Element {
-        Element { children: children.into_iter().collect(), ..Element::new(name) }
+        Element {
+            children: children.into_iter().collect(),
+            ..Element::new(name)
+        }
     }
 
     /// Adds a child.
@@ -53,6 +63,22 @@ impl Element {
     pub fn extended(mut self, children: impl IntoIterator<Item = Element>) -> Element {
         self.children.extend(children);
         self
+    }
+
+    /// Adds a child, unless it is empty.
+    #[must_use]
+    pub fn with_filled(self, child: Element) -> Element {
+        if child.text.is_empty() && child.children.is_empty() {
+            self
+        } else {
+            self.with(child)
+        }
+    }
+
+    /// The same list without its members; none for a text.
+    #[must_use]
+    pub fn hollow(&self) -> Option<Element> {
+        self.text.is_empty().then(|| Element::new(self.name.clone()))
     }
 
     /// Writes a document whose root has the namespace `xmlns`.
@@ -89,7 +115,10 @@ pub fn tag_set<'a>(tags: impl IntoIterator<Item = (&'a String, &'a String)>) -> 
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -98,7 +127,9 @@ mod tests {
 
     #[test]
     fn documents_are_escaped_and_namespaced() {
-        let element = Element::new("R").field("a", "x<&\">").with(Element::list("set", [item(1)]));
+        let element = Element::new("R")
+            .field("a", "x<&\">")
+            .with(Element::list("set", [item(1)]));
         assert_eq!(
             element.document(Some("urn:x")),
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<R xmlns=\"urn:x\"><a>x&lt;&amp;&quot;&gt;</a><set><item>1</item></set></R>"

@@ -69,7 +69,6 @@ pub(super) struct FleetRequest {
     pub(super) on_demand: Side,
     pub(super) tags: TagSpecifications,
     pub(super) client_token: Option<String>,
-    pub(super) fingerprint: String,
 }
 
 impl FleetRequest {
@@ -83,11 +82,20 @@ impl FleetRequest {
                     "This simulator launches fleets of type 'instant' only: set Type to 'instant'.",
                 ));
             }
-            Some(other) => return Err(ApiError::invalid_value(format!("Invalid value '{other}' for Type."))),
+            Some(other) => {
+                return Err(ApiError::invalid_value(format!(
+                    "Invalid value '{other}' for Type."
+                )));
+            }
         }
         let client_token = params.text("ClientToken").map(str::to_owned);
-        if client_token.as_ref().is_some_and(|token| token.len() > 64 || !token.is_ascii()) {
-            return Err(ApiError::invalid_value("ClientToken must be at most 64 ASCII characters."));
+        if client_token
+            .as_ref()
+            .is_some_and(|token| token.len() > 64 || !token.is_ascii())
+        {
+            return Err(ApiError::invalid_value(
+                "ClientToken must be at most 64 ASCII characters.",
+            ));
         }
         let spot_options = params.at("SpotOptions");
         if let Some(behavior) = spot_options.and_then(|options| options.text("InstanceInterruptionBehavior"))
@@ -104,7 +112,6 @@ impl FleetRequest {
             on_demand: side(params, "OnDemandOptions", on_demand_target, Strategy::on_demand)?,
             tags: TagSpecifications::parse(params)?,
             client_token,
-            fingerprint: fingerprint(params),
         };
         Ok(request)
     }
@@ -119,14 +126,18 @@ impl FleetRequest {
 }
 
 /// Hash of everything the token stands for.
-fn fingerprint(params: &Params) -> String {
+pub(super) fn fingerprint(params: &Params) -> String {
     let mut hasher = Sha256::new();
     for (name, value) in params.leaves() {
         if !["ClientToken", "DryRun", "Action", "Version"].contains(&name.as_str()) {
             hasher.update(format!("{name}={value}\n"));
         }
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Spot and on-demand targets; what neither names goes to the default type.
@@ -135,7 +146,9 @@ fn targets(params: &Params) -> Result<(i64, i64), ApiError> {
     let total = read("TotalTargetCapacity")?
         .ok_or_else(|| ApiError::missing("TargetCapacitySpecification.TotalTargetCapacity"))?;
     if total < 0 {
-        return Err(ApiError::invalid_value("TotalTargetCapacity must not be negative."));
+        return Err(ApiError::invalid_value(
+            "TotalTargetCapacity must not be negative.",
+        ));
     }
     if total > TARGET_MAX {
         return Err(ApiError::client(
@@ -169,9 +182,9 @@ fn side(
     let empty = Params::default();
     let options = params.at(name).unwrap_or(&empty);
     let strategy = match options.text("AllocationStrategy") {
-        Some(text) => {
-            read(text).ok_or_else(|| ApiError::invalid_value(format!("Invalid value '{text}' for {name}.AllocationStrategy.")))?
-        }
+        Some(text) => read(text).ok_or_else(|| {
+            ApiError::invalid_value(format!("Invalid value '{text}' for {name}.AllocationStrategy."))
+        })?,
         None => DEFAULT_STRATEGY,
     };
     let pools_to_use = options.integer("InstancePoolsToUseCount")?;
@@ -180,11 +193,16 @@ fn side(
             "InstancePoolsToUseCount is supported only when the allocation strategy is lowest-price.",
         ));
     }
-    let (single_type, single_zone) = (options.flag("SingleInstanceType")?, options.flag("SingleAvailabilityZone")?);
+    let (single_type, single_zone) = (
+        options.flag("SingleInstanceType")?,
+        options.flag("SingleAvailabilityZone")?,
+    );
     let min_target = options.integer("MinTargetCapacity")?;
     if let Some(least) = min_target {
         if !(0..=MIN_TARGET_MAX).contains(&least) {
-            return Err(ApiError::invalid_value(format!("MinTargetCapacity must be between 0 and {MIN_TARGET_MAX}.")));
+            return Err(ApiError::invalid_value(format!(
+                "MinTargetCapacity must be between 0 and {MIN_TARGET_MAX}."
+            )));
         }
         if !single_type && !single_zone {
             return Err(ApiError::invalid_combination(
@@ -208,7 +226,9 @@ fn offers(world: &World, params: &Params) -> Result<Vec<Offer>, ApiError> {
         return Err(ApiError::missing("LaunchTemplateConfigs"));
     }
     if configs.len() > CONFIGS_MAX {
-        return Err(ApiError::invalid_value(format!("LaunchTemplateConfigs must have at most {CONFIGS_MAX} items.")));
+        return Err(ApiError::invalid_value(format!(
+            "LaunchTemplateConfigs must have at most {CONFIGS_MAX} items."
+        )));
     }
     let mut offers = Vec::new();
     for config in configs {
@@ -218,10 +238,17 @@ fn offers(world: &World, params: &Params) -> Result<Vec<Offer>, ApiError> {
         let template = launch_template::named(world, specification)?;
         let (version, found) = template.resolve(specification.required("Version")?)?;
         let mut data = found.data.clone();
-        data = data.merged_with(&Params::parse(&format!("SimTemplate.Id={}&SimTemplate.Version={version}", template.id)));
+        data = data.merged_with(&Params::parse(&format!(
+            "SimTemplate.Id={}&SimTemplate.Version={version}",
+            template.id
+        )));
         let overrides = config.list("Overrides");
         let empty = Params::default();
-        let overrides = if overrides.is_empty() { vec![&empty] } else { overrides };
+        let overrides = if overrides.is_empty() {
+            vec![&empty]
+        } else {
+            overrides
+        };
         for each in overrides {
             offers.push(offer(world, (&template.id, version), &data, each)?);
         }
@@ -230,7 +257,12 @@ fn offers(world: &World, params: &Params) -> Result<Vec<Offer>, ApiError> {
     Ok(offers)
 }
 
-fn offer(world: &World, (template_id, version): (&str, u64), data: &Params, sent: &Params) -> Result<Offer, ApiError> {
+fn offer(
+    world: &World,
+    (template_id, version): (&str, u64),
+    data: &Params,
+    sent: &Params,
+) -> Result<Offer, ApiError> {
     if sent.at("InstanceRequirements").is_some() {
         return Err(ApiError::client(
             "UnsupportedOperation",
@@ -238,7 +270,7 @@ fn offer(world: &World, (template_id, version): (&str, u64), data: &Params, sent
         ));
     }
     // An override may replace image, block devices and type; user data it may not.
-    let data = data.merged_with(&only(sent, &["ImageId", "InstanceType", "BlockDeviceMapping"]));
+    let data = data.merged_with(&sent.restricted_to(&["ImageId", "InstanceType", "BlockDeviceMapping"]));
     let instance_type = data
         .text("InstanceType")
         .ok_or_else(|| ApiError::missing("LaunchTemplateConfigs.Overrides.InstanceType"))?
@@ -246,7 +278,9 @@ fn offer(world: &World, (template_id, version): (&str, u64), data: &Params, sent
     let (subnet_id, zone, zone_id) = place(world, &data, sent)?;
     let weight = sent.number("WeightedCapacity")?.unwrap_or(1.0);
     if !(weight > 0.0 && weight <= 999.0) {
-        return Err(ApiError::invalid_value(format!("Invalid value '{weight}' for WeightedCapacity.")));
+        return Err(ApiError::invalid_value(format!(
+            "Invalid value '{weight}' for WeightedCapacity."
+        )));
     }
     Ok(Offer {
         template_id: template_id.to_owned(),
@@ -263,32 +297,46 @@ fn offer(world: &World, (template_id, version): (&str, u64), data: &Params, sent
     })
 }
 
-fn only(params: &Params, names: &[&str]) -> Params {
-    params.restricted_to(names)
-}
-
 fn max_price(sent: &Params) -> Result<Option<u64>, ApiError> {
-    let Some(price) = sent.number("MaxPrice")? else { return Ok(None) };
+    let Some(price) = sent.number("MaxPrice")? else {
+        return Ok(None);
+    };
     if price <= 0.001 {
-        return Err(ApiError::invalid_value(format!("Invalid value '{price}' for MaxPrice: it must be above 0.001.")));
+        return Err(ApiError::invalid_value(format!(
+            "Invalid value '{price}' for MaxPrice: it must be above 0.001."
+        )));
     }
     Ok(Some((price * 1e6).round() as u64))
 }
 
 /// The subnet (and its zone) of an override: named there, on the template's interface, or any of the named zone.
 fn place(world: &World, data: &Params, sent: &Params) -> Result<(String, String, String), ApiError> {
-    let on_interface = data.list("NetworkInterface").first().and_then(|first| first.text("SubnetId"));
-    let zone = sent.text("AvailabilityZone").or(sent.text("AvailabilityZoneId")).or(data.text("Placement.AvailabilityZone"));
+    let on_interface = data
+        .list("NetworkInterface")
+        .first()
+        .and_then(|first| first.text("SubnetId"));
+    let zone = sent
+        .text("AvailabilityZone")
+        .or(sent.text("AvailabilityZoneId"))
+        .or(data.text("Placement.AvailabilityZone"));
     let subnet = match sent.text("SubnetId").or(on_interface) {
         Some(id) => world.network.subnets.get(id).ok_or_else(|| {
-            ApiError::client("InvalidSubnetID.NotFound", format!("The subnet ID '{id}' does not exist"))
+            ApiError::client(
+                "InvalidSubnetID.NotFound",
+                format!("The subnet ID '{id}' does not exist"),
+            )
         })?,
         None => world
             .network
             .subnets
             .values()
             .find(|subnet| zone.is_none_or(|zone| zone == subnet.zone || zone == subnet.zone_id))
-            .ok_or_else(|| ApiError::client("MissingInput", "No subnets found for the default VPC. Please specify a subnet."))?,
+            .ok_or_else(|| {
+                ApiError::client(
+                    "MissingInput",
+                    "No subnets found for the default VPC. Please specify a subnet.",
+                )
+            })?,
     };
     if let Some(zone) = zone.filter(|zone| *zone != subnet.zone && *zone != subnet.zone_id) {
         return Err(ApiError::invalid_combination(format!(
