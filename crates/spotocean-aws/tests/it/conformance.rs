@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::arm::Arm;
 use crate::facts::{Facts, facts};
 use crate::moto::Moto;
+use crate::simulator;
 
 /// What AWS answers.
 const EXPECTED: &[(&str, &str)] = &[
@@ -193,6 +194,14 @@ fn every_deviation_deviates_from_a_fact() {
         let of_aws = expected.get(name).unwrap_or_else(|| panic!("{name} is no fact"));
         assert_ne!(of_aws, value, "{name} deviates from nothing: {why}");
     }
+}
+
+#[tokio::test]
+async fn the_simulator_answers_as_aws() {
+    let running = simulator::start(simulator::prompt()).await;
+    let facts = facts(&Arm::simulator(&running.url).await).await;
+    let expected: BTreeMap<_, _> = EXPECTED.iter().copied().collect();
+    assert_eq!(differences(&facts, &expected), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -6,23 +6,18 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use spotocean_core::capacity_type::CapacityType;
-use spotocean_core::id::{ImageId, InstanceId};
+use spotocean_core::id::InstanceId;
 use spotocean_core::instance::Instance;
-use spotocean_core::instance_type::{Architecture, InstanceType};
-use spotocean_core::launch::{
-    AllocationStrategy, FleetAnswer, FleetConfig, FleetOverride, FleetRequest, LaunchTemplate,
-    MetadataOptions,
-};
+use spotocean_core::instance_type::InstanceType;
+use spotocean_core::launch::{FleetAnswer, FleetRequest, LaunchTemplate};
 use spotocean_core::offering::Market;
-use spotocean_core::port::{
-    Cloud, CloudError, CloudEventKind, Image, ImageQuery, InstanceProfileRequest, SelectorTerm, Subnet,
-};
+use spotocean_core::port::{Cloud, CloudError, CloudEventKind, ImageQuery, SelectorTerm};
 
 use crate::arm::Arm;
+use crate::ground::{Ground, fleet, profile, tags};
 
 /// Facts by name.
 pub(crate) type Facts = BTreeMap<&'static str, String>;
-type Tags = BTreeMap<Arc<str>, Arc<str>>;
 
 /// The whole body.
 pub(crate) async fn facts(arm: &Arm) -> Facts {
@@ -57,13 +52,6 @@ fn done(result: Result<(), CloudError>) -> String {
 fn words<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
     items.join(" ")
-}
-
-fn tags(pairs: &[(&str, &str)]) -> Tags {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).into(), (*value).into()))
-        .collect()
 }
 
 fn unknown_instance() -> InstanceId {
@@ -231,14 +219,6 @@ async fn cluster(arm: &Arm, facts: &mut Facts) {
     facts.insert("access entry made twice", outcomes.join(" "));
 }
 
-fn profile(arm: &Arm, name: &str, role: &str, cluster_uid: &str) -> InstanceProfileRequest {
-    InstanceProfileRequest {
-        name: format!("{name}-{}", arm.cluster).into(),
-        role: role.into(),
-        tags: tags(&[("spotocean.dev/cluster-uid", cluster_uid)]),
-    }
-}
-
 async fn profiles(arm: &Arm, facts: &mut Facts) {
     let ours = profile(arm, "conformance", &arm.role, "uid-1");
     let holds = |role: Option<Arc<str>>| role.map_or_else(|| "none".to_owned(), |role| role.to_string());
@@ -264,79 +244,6 @@ async fn profiles(arm: &Arm, facts: &mut Facts) {
         done(arm.cloud.delete_instance_profile(&ours.name).await),
     ];
     facts.insert("profile deleted twice", twice.join(" "));
-}
-
-fn template(
-    name: &str,
-    capacity_type: CapacityType,
-    image: &ImageId,
-    group: &str,
-    profile: &str,
-) -> LaunchTemplate {
-    LaunchTemplate {
-        name: name.into(),
-        capacity_type,
-        image: image.clone(),
-        instance_profile: profile.into(),
-        security_groups: vec![group.into()],
-        user_data: "#!/bin/sh\n".into(),
-        block_devices: Vec::new(),
-        metadata: MetadataOptions {
-            http_tokens: "required".into(),
-            http_put_response_hop_limit: 1,
-            http_endpoint: "enabled".into(),
-            http_protocol_ipv6: "disabled".into(),
-        },
-        detailed_monitoring: false,
-        public_ip: None,
-        key_pair: None,
-        tags: tags(&[("spotocean.dev/ocean-uid", "uid-1")]),
-    }
-}
-
-/// What a fleet needs, found as the operator finds it.
-struct Ground {
-    image: ImageId,
-    group: Arc<str>,
-    subnet: Subnet,
-    profile: Arc<str>,
-}
-
-impl Ground {
-    async fn of(arm: &Arm) -> Ground {
-        let images = arm
-            .cloud
-            .images(&ImageQuery::Selector(arm.images.clone()))
-            .await
-            .expect("there are images");
-        let groups = arm
-            .cloud
-            .security_groups(&arm.security_groups)
-            .await
-            .expect("there are groups");
-        let subnets = arm.cloud.subnets(&arm.subnets).await.expect("there are subnets");
-        let profile = profile(arm, "fleet", &arm.role, "uid-1");
-        arm.cloud
-            .ensure_instance_profile(&profile)
-            .await
-            .expect("the profile is made");
-        let is_amd64 = |image: &&Image| image.architecture == Architecture::Amd64;
-        let in_first_zone = |subnet: &&Subnet| subnet.zone.as_str() == "us-east-1a";
-        Ground {
-            image: images.iter().find(is_amd64).expect("one for amd64").id.clone(),
-            group: groups.first().expect("one group").id.as_str().into(),
-            subnet: subnets
-                .iter()
-                .find(in_first_zone)
-                .expect("one subnet per zone")
-                .clone(),
-            profile: profile.name,
-        }
-    }
-
-    fn template(&self, name: &str, capacity_type: CapacityType) -> LaunchTemplate {
-        template(name, capacity_type, &self.image, &self.group, &self.profile)
-    }
 }
 
 async fn templates(arm: &Arm, ground: &Ground, facts: &mut Facts) {
@@ -380,29 +287,6 @@ async fn templates(arm: &Arm, ground: &Ground, facts: &mut Facts) {
         "twenty templates are twenty",
         outcome(found, |found| found.len().to_string()),
     );
-}
-
-fn fleet(ground: &Ground, token: &str, capacity_type: CapacityType, count: i64) -> FleetRequest {
-    FleetRequest {
-        client_token: token.into(),
-        capacity_type,
-        allocation_strategy: match capacity_type {
-            CapacityType::Spot => AllocationStrategy::PriceCapacityOptimized,
-            CapacityType::OnDemand => AllocationStrategy::LowestPrice,
-        },
-        target_capacity: count,
-        configs: vec![FleetConfig {
-            launch_template: format!("fleet-{capacity_type}").into(),
-            overrides: vec![FleetOverride {
-                instance_type: "m5.large".into(),
-                subnet: ground.subnet.id.clone(),
-                zone: ground.subnet.zone.clone(),
-                priority: None,
-                max_price: None,
-            }],
-        }],
-        tags: tags(&[("spotocean.dev/launch", token)]),
-    }
 }
 
 fn fleet_in_words(answer: &FleetAnswer) -> String {

@@ -5,5 +5,7 @@ mod canned;
 mod cloud;
 mod conformance;
 mod facts;
+mod ground;
 mod moto;
+mod simulator;
 mod wire;
