@@ -25,13 +25,19 @@ pub enum Merge {
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum Refusal {
     /// It is not YAML.
-    #[error("mapRoles in kube-system/aws-auth is not readable as YAML ({0}): correct it by hand, it is left as it is")]
+    #[error(
+        "mapRoles in kube-system/aws-auth is not readable as YAML ({0}): correct it by hand, it is left as it is"
+    )]
     Unreadable(String),
     /// It is YAML of another form.
-    #[error("mapRoles in kube-system/aws-auth is not a list of rows with a rolearn: correct it by hand, it is left as it is")]
+    #[error(
+        "mapRoles in kube-system/aws-auth is not a list of rows with a rolearn: correct it by hand, it is left as it is"
+    )]
     NotRows,
     /// The role's row does not let nodes in.
-    #[error("the row of {role_arn} in kube-system/aws-auth lacks the group {group}: add it there, or remove the row")]
+    #[error(
+        "the row of {role_arn} in kube-system/aws-auth lacks the group {group}: add it there, or remove the row"
+    )]
     OtherGroups {
         /// The role.
         role_arn: String,
@@ -50,7 +56,10 @@ pub enum Refusal {
 pub fn merge(map_roles: &str, role_arn: &str) -> Result<Merge, Refusal> {
     let role_arn = without_path(role_arn).ok_or_else(|| Refusal::NotARole(role_arn.to_owned()))?;
     let rows = rows(map_roles)?;
-    if let Some(row) = rows.iter().find(|row| arn_of(row).is_some_and(|arn| arn == role_arn)) {
+    if let Some(row) = rows
+        .iter()
+        .find(|row| arn_of(row).is_some_and(|arn| arn == role_arn))
+    {
         return match GROUPS.into_iter().find(|group| !has_group(row, group)) {
             None => Ok(Merge::Present),
             Some(group) => Err(Refusal::OtherGroups { role_arn, group }),
@@ -98,7 +107,12 @@ fn row(role_arn: &str) -> Value {
         ("username", Value::from(USERNAME)),
         ("groups", Value::from(groups)),
     ];
-    Value::Mapping(pairs.into_iter().map(|(key, value)| (Value::from(key), value)).collect::<Mapping>())
+    Value::Mapping(
+        pairs
+            .into_iter()
+            .map(|(key, value)| (Value::from(key), value))
+            .collect::<Mapping>(),
+    )
 }
 
 /// The text with our row after its last line, at the indent of its first row.
@@ -159,7 +173,11 @@ mod tests {
           - system:bootstrappers
           - system:nodes
         ");
-        assert_eq!(merge(&after, ROLE), Ok(Merge::Present), "the same again changes nothing");
+        assert_eq!(
+            merge(&after, ROLE),
+            Ok(Merge::Present),
+            "the same again changes nothing"
+        );
     }
 
     #[test]

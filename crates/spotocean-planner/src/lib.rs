@@ -6,6 +6,8 @@
 //! knows a clock, a client, a file, a logger or a random source.
 
 pub mod access;
+#[cfg(test)]
+mod answers;
 pub mod bootstrap;
 pub mod command;
 pub mod digest;

@@ -87,7 +87,11 @@ pub fn request(launch: &OceanLaunch) -> FleetRequest {
         },
         target_capacity: i64::from(request.target_capacity),
         configs: configs.collect(),
-        tags: request.tags.first().map(|own| vocabulary::labels(&own.tags)).unwrap_or_default(),
+        tags: request
+            .tags
+            .first()
+            .map(|own| vocabulary::labels(&own.tags))
+            .unwrap_or_default(),
     }
 }
 
@@ -145,7 +149,10 @@ fn status_after(
 }
 
 fn phase_of(launch: &OceanLaunch) -> LaunchPhase {
-    launch.status.as_ref().map_or(LaunchPhase::Pending, |status| status.phase)
+    launch
+        .status
+        .as_ref()
+        .map_or(LaunchPhase::Pending, |status| status.phase)
 }
 
 /// Instances in order of their ids to members in order of their names.
@@ -216,12 +223,19 @@ fn member_commands(
     members: &[Arc<OceanNode>],
     status: &OceanLaunchStatus,
 ) -> Vec<Command> {
-    let by_member: BTreeMap<&str, &LaunchedInstance> =
-        status.instances.iter().map(|instance| (instance.member.as_str(), instance)).collect();
+    let by_member: BTreeMap<&str, &LaunchedInstance> = status
+        .instances
+        .iter()
+        .map(|instance| (instance.member.as_str(), instance))
+        .collect();
     let mut commands = Vec::new();
     for own in members {
         let name = own.metadata.name.as_deref().unwrap_or_default();
-        if own.status.as_ref().is_some_and(|status| status.instance_id.is_some()) {
+        if own
+            .status
+            .as_ref()
+            .is_some_and(|status| status.instance_id.is_some())
+        {
             continue;
         }
         let wanted = match (by_member.get(name), status.phase) {
@@ -313,7 +327,10 @@ pub fn reconcile(snapshot: &Snapshot) -> Vec<Planned> {
     let mut planned = replays(snapshot);
     let mut members: BTreeMap<&str, Vec<Arc<OceanNode>>> = BTreeMap::new();
     for own in &snapshot.ocean_nodes {
-        members.entry(own.spec.launch_name.as_str()).or_default().push(own.clone());
+        members
+            .entry(own.spec.launch_name.as_str())
+            .or_default()
+            .push(own.clone());
     }
     for launch in &snapshot.launches {
         let name = launch.metadata.name.as_deref().unwrap_or_default();
@@ -333,7 +350,11 @@ pub fn reconcile(snapshot: &Snapshot) -> Vec<Planned> {
                 .map(|status| member_commands(launch, own, status))
                 .unwrap_or_default(),
         };
-        planned.extend(commands.into_iter().map(|command| ordinary(command, "EC2's answer is not on record everywhere")));
+        planned.extend(
+            commands
+                .into_iter()
+                .map(|command| ordinary(command, "EC2's answer is not on record everywhere")),
+        );
     }
     planned.extend(leftovers(snapshot));
     planned.extend(outlived(snapshot));
@@ -365,20 +386,29 @@ fn keys(launch: &str) -> [CommandKey; 2] {
 #[must_use]
 pub fn replays(snapshot: &Snapshot) -> Vec<Planned> {
     let cooldowns = Cooldowns::default();
-    let open = snapshot.launches.iter().filter(|launch| may_replay(snapshot, launch));
+    let open = snapshot
+        .launches
+        .iter()
+        .filter(|launch| may_replay(snapshot, launch));
     open.map(|launch| {
         let command = Command::Replay {
             launch: launch.clone(),
             templates: missing_templates(snapshot, &cooldowns, launch),
         };
-        ordinary(command, "the outcome of the launch is not known; the same token never buys twice")
+        ordinary(
+            command,
+            "the outcome of the launch is not known; the same token never buys twice",
+        )
     })
     .collect()
 }
 
 fn may_replay(snapshot: &Snapshot, launch: &OceanLaunch) -> bool {
     let name = launch.metadata.name.as_deref().unwrap_or_default();
-    let is_refused = launch.status.as_ref().is_some_and(|status| status.answered_at.is_some());
+    let is_refused = launch
+        .status
+        .as_ref()
+        .is_some_and(|status| status.answered_at.is_some());
     is_open(launch)
         && !is_refused
         && !is_running(snapshot, name)
@@ -391,7 +421,9 @@ fn may_replay(snapshot: &Snapshot, launch: &OceanLaunch) -> bool {
 /// make the pause longer.
 fn has_paused(snapshot: &Snapshot, key: &CommandKey) -> bool {
     snapshot.attempts.get(key).is_none_or(|attempt| {
-        let seconds = 1_i64.checked_shl(attempt.failures.min(6)).unwrap_or(REPLAY_PAUSE_SECONDS_MAX);
+        let seconds = 1_i64
+            .checked_shl(attempt.failures.min(6))
+            .unwrap_or(REPLAY_PAUSE_SECONDS_MAX);
         let pause = SignedDuration::from_secs(seconds.min(REPLAY_PAUSE_SECONDS_MAX)).max(OVERLAY);
         attempt.ended_at + pause <= snapshot.now
     })
@@ -440,10 +472,18 @@ fn outcome_by_tag(snapshot: &Snapshot, launch: &OceanLaunch) -> Option<OceanLaun
         return None;
     }
     let created = created_at(&launch.metadata);
-    let refused_at = launch.status.as_ref().and_then(|status| status.answered_at.as_ref()).map(|time| time.0);
+    let refused_at = launch
+        .status
+        .as_ref()
+        .and_then(|status| status.answered_at.as_ref())
+        .map(|time| time.0);
     let is_hopeless = snapshot.now >= created + TOKEN_LIFE || is_abandoned(snapshot, launch);
     let since = refused_at.or(is_hopeless.then_some(created))?;
-    let read_at = snapshot.sources.instances.as_of.filter(|_| snapshot.sources.instances.is_complete)?;
+    let read_at = snapshot
+        .sources
+        .instances
+        .as_of
+        .filter(|_| snapshot.sources.instances.is_complete)?;
     if read_at < since + CONSISTENCY {
         return None;
     }
@@ -464,7 +504,11 @@ fn outcome_by_tag(snapshot: &Snapshot, launch: &OceanLaunch) -> Option<OceanLaun
         answered_at: Some(Time(refused_at.unwrap_or(snapshot.now))),
         fleet_id: None,
         instances: assigned(launch, &instances),
-        errors: launch.status.as_ref().map(|status| status.errors.clone()).unwrap_or_default(),
+        errors: launch
+            .status
+            .as_ref()
+            .map(|status| status.errors.clone())
+            .unwrap_or_default(),
     })
 }
 
@@ -486,7 +530,8 @@ fn leftovers(snapshot: &Snapshot) -> Vec<Planned> {
     let mut planned = Vec::new();
     for own in &snapshot.ocean_nodes {
         let status = own.status.as_ref();
-        let is_pending = status.is_none_or(|status| status.phase == Phase::Pending && status.instance_id.is_none());
+        let is_pending =
+            status.is_none_or(|status| status.phase == Phase::Pending && status.instance_id.is_none());
         let launch = own.spec.launch_name.as_str();
         if !is_pending || is_running(snapshot, launch) {
             continue;
@@ -514,13 +559,19 @@ fn removal(own: &OceanNode, name: &str) -> Planned {
     } else {
         Command::DeleteOceanNode { name, uid }
     };
-    ordinary(command, "its launch bought no instance for it; its pods are planned for again")
+    ordinary(
+        command,
+        "its launch bought no instance for it; its pods are planned for again",
+    )
 }
 
 /// Launches whose answer is a day old.
 fn outlived(snapshot: &Snapshot) -> impl Iterator<Item = Planned> + '_ {
     let is_old = |launch: &&Arc<OceanLaunch>| {
-        let answered = launch.status.as_ref().and_then(|status| status.answered_at.as_ref());
+        let answered = launch
+            .status
+            .as_ref()
+            .and_then(|status| status.answered_at.as_ref());
         !is_open(launch) && answered.is_some_and(|time| time.0 + KEPT <= snapshot.now)
     };
     snapshot.launches.iter().filter(is_old).map(|launch| {

@@ -176,12 +176,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    fn add_coming(
-        &self,
-        own: &OceanNode,
-        launch: Option<&OceanLaunch>,
-        landscape: &mut Landscape,
-    ) {
+    fn add_coming(&self, own: &OceanNode, launch: Option<&OceanLaunch>, landscape: &mut Landscape) {
         let pods = self.nominate(own, landscape);
         let name = own.metadata.name.as_deref().unwrap_or_default().into();
         let (labels, allocatable) = match market_of(own) {
@@ -239,11 +234,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Labels that every place of the launch would give.
-    fn undecided_labels(
-        &self,
-        own: &OceanNode,
-        launch: Option<&OceanLaunch>,
-    ) -> Labels {
+    fn undecided_labels(&self, own: &OceanNode, launch: Option<&OceanLaunch>) -> Labels {
         let mut shared: Option<Labels> = None;
         for market in launch.into_iter().flat_map(markets) {
             let described = self.snapshot.catalogue.types.get(&market.instance_type);
@@ -262,17 +253,27 @@ impl<'a> Survey<'a> {
     /// Allocatable as expected of its type; before EC2's answer the least of each resource over the launch's types,
     /// and never less than what it was bought for.
     fn coming_resources(&self, own: &OceanNode, launch: Option<&OceanLaunch>) -> Resources {
-        let estimated = own.status.iter().map(|status| vocabulary::resources(&status.allocatable)).next();
+        let estimated = own
+            .status
+            .iter()
+            .map(|status| vocabulary::resources(&status.allocatable))
+            .next();
         if let Some(estimated) = estimated.filter(|estimated| estimated.cpu_millis > 0) {
             return estimated;
         }
         let stock = self.stocks.get(&pool_of(own));
         let types: BTreeSet<_> = match market_of(own) {
             Some(market) => BTreeSet::from([market.instance_type]),
-            None => launch.into_iter().flat_map(markets).map(|market| market.instance_type).collect(),
+            None => launch
+                .into_iter()
+                .flat_map(markets)
+                .map(|market| market.instance_type)
+                .collect(),
         };
         let known = types.iter().filter_map(|name| stock?.estimates.get(name));
-        let least = known.map(|figures| figures.allocatable.clone()).reduce(|a, b| least(&a, &b));
+        let least = known
+            .map(|figures| figures.allocatable.clone())
+            .reduce(|a, b| least(&a, &b));
         let wanted = vocabulary::resources(&own.spec.resources);
         least.map_or_else(|| wanted.clone(), |least| least.maximum(&wanted))
     }

@@ -1,1 +1,100 @@
-//! Tests.
+//! Launches that bound nothing.
+
+use spotocean_api::ocean_node::{Phase, PodReference};
+
+use super::*;
+use crate::fixtures::{self, SnapshotBuilder, now, pod, running, snapshot};
+
+/// A node of `phase` that was bought for pod `web`.
+fn bought_for_web(world: SnapshotBuilder, name: &str, phase: Phase) -> SnapshotBuilder {
+    let mut own = fixtures::ocean_node(name, "shop", phase);
+    own.spec.for_pods = vec![PodReference {
+        namespace: "default".into(),
+        name: "web".into(),
+    }];
+    world.ocean_node(own).node(fixtures::node(name, "shop"))
+}
+
+fn launches(snapshot: &Snapshot) -> usize {
+    remember(snapshot)
+        .get(&pod_class(&pod("web")))
+        .map_or(0, |futile| futile.launches.len())
+}
+
+#[test]
+fn a_ready_node_without_its_pods_is_futile() {
+    let world = || snapshot().pod(pod("web"));
+    let rows = [
+        (bought_for_web(world(), "a", Phase::Initialized), 1),
+        (bought_for_web(world(), "a", Phase::Registered), 0),
+        (
+            bought_for_web(world(), "a", Phase::Initialized).pod(running("other", "a")),
+            0,
+        ),
+        (bought_for_web(snapshot(), "a", Phase::Initialized), 0),
+        (
+            bought_for_web(
+                bought_for_web(world(), "a", Phase::Initialized),
+                "b",
+                Phase::Initialized,
+            ),
+            2,
+        ),
+    ];
+    for (index, (world, expected)) in rows.into_iter().enumerate() {
+        assert_eq!(launches(&world.build()), expected, "row {index}");
+    }
+}
+
+#[test]
+fn three_futile_launches_end_in_a_pause_that_grows() {
+    let class = pod_class(&pod("web"));
+    let memory = |count: usize, seconds_ago| Memory {
+        futile_launches: BTreeMap::from([(
+            class.clone(),
+            FutileLaunches {
+                launches: (0..count)
+                    .map(|number| Arc::from(format!("launch-{number}")))
+                    .collect(),
+                last: Some(fixtures::ago(seconds_ago)),
+            },
+        )]),
+        ..Memory::default()
+    };
+    let rows = [
+        (2, 1, false),
+        (3, 1, true),
+        (3, 601, false),
+        (4, 601, true),
+        (4, 1_201, false),
+        (16, 7_201, false),
+    ];
+    for (count, seconds_ago, expected) in rows {
+        let gave_up = GaveUp::of(&memory(count, seconds_ago), now());
+        assert_eq!(
+            gave_up.sentence(&pod("web")).is_some(),
+            expected,
+            "{count} launches, {seconds_ago} s ago"
+        );
+    }
+    let asked = Pod {
+        retry: Some("1".into()),
+        ..pod("web")
+    };
+    assert_eq!(
+        GaveUp::of(&memory(3, 1), now()).sentence(&asked),
+        None,
+        "the annotation starts anew"
+    );
+}
+
+#[test]
+fn classes_that_wait_no_more_are_forgotten() {
+    let world = snapshot().with(|snapshot| {
+        snapshot
+            .memory
+            .futile_launches
+            .insert("gone".into(), FutileLaunches::default());
+    });
+    assert!(remember(&world.build()).is_empty());
+}
