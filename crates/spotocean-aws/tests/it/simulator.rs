@@ -1,18 +1,23 @@
 //! Shortage, quotas, faults and refusals, as the simulated market gives them over the wire.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use aws_sim::fault::{Fault, Injected, Rule, When};
 use aws_sim::options::{MarketOrder, Timing, Visibility};
 use aws_sim::{Options, Running, Scenario, Simulator};
+use spotocean_aws::NO_ANSWER;
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::Zone;
 use spotocean_core::launch::{ErrorScope, FleetAnswer, FleetOverride};
 use spotocean_core::money::PricePerHour;
-use spotocean_core::port::{Cloud, CloudErrorKind};
+use spotocean_core::port::{Cloud, CloudErrorKind, CloudEventKind};
 
 use crate::arm::Arm;
 use crate::ground::{Ground, fleet, tags};
+
+/// How long the operator may act on one renewal of its lease.
+const LEASE: Duration = Duration::from_secs(15);
 
 /// A scenario in which nothing takes time: no delay of calls, nothing unseen.
 pub(crate) fn prompt() -> Scenario {
@@ -300,6 +305,73 @@ async fn a_lost_answer_buys_nothing_twice() {
             .collect::<Vec<_>>()
     );
     assert_eq!(ids.len(), 3);
+}
+
+#[tokio::test]
+async fn a_write_that_gets_no_answer_ends_within_its_lease() {
+    let running = start(fault(
+        "CreateFleet",
+        When::Before,
+        Fault::Hold("for ever".to_owned()),
+    ))
+    .await;
+    let arm = Arm::simulator(&running.url).await;
+    let ground = Ground::of(&arm).await;
+    let template = ground.template("fleet-spot", CapacityType::Spot);
+    arm.cloud
+        .ensure_launch_template(&template)
+        .await
+        .expect("the template is made");
+    let begun = Instant::now();
+    let failed = arm
+        .cloud
+        .create_fleet(&fleet(&ground, "launch-1", CapacityType::Spot, 1))
+        .await
+        .expect_err("it is held");
+    assert_eq!(
+        (failed.kind, &*failed.code),
+        (CloudErrorKind::Unknown, NO_ANSWER),
+        "the fleet may have been launched: {failed}"
+    );
+    assert!(begun.elapsed() < LEASE, "it took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn an_interruption_reaches_us_as_an_event() {
+    let running = start(prompt()).await;
+    let arm = Arm::simulator(&running.url).await;
+    let ground = Ground::of(&arm).await;
+    let template = ground.template("fleet-spot", CapacityType::Spot);
+    arm.cloud
+        .ensure_launch_template(&template)
+        .await
+        .expect("the template is made");
+    let answer = arm
+        .cloud
+        .create_fleet(&fleet(&ground, "launch-1", CapacityType::Spot, 1))
+        .await
+        .expect("there is room");
+    let instance = answer.instances[0].id.clone();
+    running.with_world(|world| world.interrupt(instance.as_str(), None));
+    let warned = loop {
+        let messages = arm
+            .cloud
+            .receive_messages(&arm.cluster)
+            .await
+            .expect("the queue is read");
+        assert!(
+            messages.iter().all(|message| message.event.is_some()),
+            "all of its events are of kinds we read: {messages:?}"
+        );
+        let warning = messages
+            .into_iter()
+            .filter_map(|message| message.event)
+            .find(|event| event.kind == CloudEventKind::SpotInterruption);
+        if let Some(warning) = warning {
+            break warning;
+        }
+    };
+    assert_eq!(warned.instances, [instance]);
 }
 
 #[tokio::test]
