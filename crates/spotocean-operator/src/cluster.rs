@@ -35,6 +35,8 @@ const DEFINITIONS_EVERY: Duration = Duration::from_secs(20);
 const DEFINITIONS_RETRY: Duration = Duration::from_secs(2);
 /// How often values that nothing uses any more are dropped from the interner.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// Objects in one page of a list: whole pages are held before they are trimmed.
+const PAGE_SIZE: u32 = 200;
 /// Where EKS keeps its own workloads and settings.
 const SYSTEM: &str = "kube-system";
 
@@ -73,7 +75,7 @@ pub fn start(reader: &Reader, tasks: &mut JoinSet<()>) {
 
 fn watch_all<K: Kind>(reader: &Reader, tasks: &mut JoinSet<()>) {
     let api: Api<K> = Api::all(reader.client.clone());
-    let all = watcher::Config::default();
+    let all = watcher::Config::default().page_size(PAGE_SIZE);
     tasks.spawn(feed(api, all, reader.store.clone(), reader.wake.clone()));
 }
 

@@ -29,56 +29,104 @@ type Events<K> = std::pin::Pin<Box<dyn Stream<Item = Result<Event<K>, watcher::E
 
 /// Feeds the table of `K` for as long as it is polled.
 pub async fn feed<K: Kind>(api: Api<K>, selection: watcher::Config, store: Arc<Store>, wake: Arc<Wake>) {
-    let mut events: Events<K> = watcher(api.clone(), selection.clone()).boxed();
-    let mut pause = PAUSE_MIN;
-    let mut proven_at: Option<Instant> = None;
+    let open = || -> Events<K> { watcher(api.clone(), selection.clone()).boxed() };
+    let mut events = open();
+    let mut trust = Trust::new(K::NAME, &store, &wake);
     loop {
-        let proven = async {
-            match proven_at {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             event = events.next() => match event {
                 Some(Ok(event)) => {
-                    let is_listed = matches!(event, Event::InitDone);
+                    trust.heed(&event);
                     take(event, &store, &wake);
-                    if is_listed {
-                        recovered::<K>(&store, &wake, &mut pause, &mut proven_at);
+                    if !trust.is_listing {
+                        trust.listed_or_watched();
                     }
                 }
                 Some(Err(error)) => {
-                    failed::<K>(&store, &error, proven_at.is_none());
+                    trust.lose(&error);
                     if must_start_over(&error) {
-                        events = watcher(api.clone(), selection.clone()).boxed();
+                        events = open();
                     }
-                    sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
-                    proven_at = Some(Instant::now() + PROVEN_AFTER);
+                    sleep(trust.pause).await;
+                    trust.try_again();
                 }
-                None => events = watcher(api.clone(), selection.clone()).boxed(),
+                None => events = open(),
             },
-            () = proven => recovered::<K>(&store, &wake, &mut pause, &mut proven_at),
+            () = trust.proven() => trust.restore(),
         }
     }
 }
 
-fn recovered<K: Kind>(store: &Store, wake: &Wake, pause: &mut Duration, proven_at: &mut Option<Instant>) {
-    *pause = PAUSE_MIN;
-    if proven_at.take().is_some() {
-        info!(kind = K::NAME, "watched again");
-        store.with(|objects| objects.failing.remove(K::NAME));
-        wake.ring(News::Change);
-    }
+/// Whether one kind's table can be believed to be up to date.
+struct Trust<'a> {
+    kind: &'static str,
+    store: &'a Store,
+    wake: &'a Wake,
+    /// A list has begun and not ended: silence proves nothing.
+    is_listing: bool,
+    is_failing: bool,
+    pause: Duration,
+    proven_at: Instant,
 }
 
-fn failed<K: Kind>(store: &Store, error: &watcher::Error, is_first: bool) {
-    if is_first {
-        warn!(kind = K::NAME, %error, "cannot be watched; nothing is removed until it can");
+impl<'a> Trust<'a> {
+    fn new(kind: &'static str, store: &'a Store, wake: &'a Wake) -> Self {
+        Self {
+            kind,
+            store,
+            wake,
+            is_listing: true,
+            is_failing: false,
+            pause: PAUSE_MIN,
+            proven_at: Instant::now(),
+        }
     }
-    let text: Arc<str> = format!("{} cannot be watched: {error}", K::NAME).into();
-    store.with(|objects| objects.failing.insert(K::NAME, text));
+
+    fn heed<K>(&mut self, event: &Event<K>) {
+        match event {
+            Event::Init => self.is_listing = true,
+            Event::InitDone => self.is_listing = false,
+            Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => {}
+        }
+    }
+
+    /// An event of an open watch, or the end of a list: it works.
+    fn listed_or_watched(&mut self) {
+        if self.is_failing {
+            self.restore();
+        }
+    }
+
+    fn lose(&mut self, error: &watcher::Error) {
+        if !self.is_failing {
+            warn!(kind = self.kind, %error, "cannot be watched; nothing is removed until it can");
+        }
+        self.is_failing = true;
+        let text: Arc<str> = format!("{} cannot be watched: {error}", self.kind).into();
+        self.store.with(|objects| objects.failing.insert(self.kind, text));
+    }
+
+    fn try_again(&mut self) {
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        self.proven_at = Instant::now() + PROVEN_AFTER;
+    }
+
+    /// Waits until a watch that was opened again has been silent, that is open, for a while.
+    async fn proven(&self) {
+        if self.is_failing && !self.is_listing {
+            sleep_until(self.proven_at).await;
+        } else {
+            std::future::pending().await
+        }
+    }
+
+    fn restore(&mut self) {
+        info!(kind = self.kind, "watched again");
+        self.is_failing = false;
+        self.pause = PAUSE_MIN;
+        self.store.with(|objects| objects.failing.remove(self.kind));
+        self.wake.ring(News::Change);
+    }
 }
 
 /// Whether the version we would resume from is of no use: too old, or of a kind that was taken away.
