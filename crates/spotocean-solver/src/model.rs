@@ -1,0 +1,217 @@
+//! The problem, compiled: classes, places, offers and constraints by index, and
+//! the node predicates decided once for each pair of class and place.
+
+use std::collections::BTreeMap;
+
+use spotocean_core::capacity_type::CapacityType;
+use spotocean_core::label;
+use spotocean_core::pod::HostPort;
+
+use crate::affinity;
+use crate::dimension::{Dimensions, Vector};
+use crate::feasible;
+use crate::load::Load;
+use crate::offer::{self, Cell, Market};
+use crate::problem::{PendingPod, Problem};
+use crate::queue::{self, Class};
+use crate::site::{self, Sites};
+use crate::topology::{self, Topology};
+
+/// The compiled problem.
+#[derive(Clone, Debug)]
+pub(crate) struct Model<'p> {
+    /// The problem.
+    pub(crate) problem: &'p Problem,
+    /// Resources.
+    pub(crate) dimensions: Dimensions<'p>,
+    /// Classes of pods.
+    pub(crate) classes: Vec<Class<'p>>,
+    /// What one pod of each class asks for.
+    pub(crate) requests: Vec<Vector>,
+    /// Pods that are not modelled.
+    pub(crate) refused: Vec<&'p PendingPod>,
+    /// Nodes there and on their way.
+    pub(crate) sites: Sites<'p>,
+    /// What may be bought.
+    pub(crate) market: Market<'p>,
+    /// Constraints between pods.
+    pub(crate) topology: Topology,
+    /// By class and site: no predicate of the node alone speaks against it.
+    pub(crate) admits_site: Vec<Vec<bool>>,
+    /// By class and cell: the same for nodes to buy.
+    pub(crate) admits_cell: Vec<Vec<bool>>,
+    /// By class and cell: admitted, and at least one pod fits some offer.
+    pub(crate) serves: Vec<Vec<bool>>,
+}
+
+/// Compiles a problem.
+pub(crate) fn model(problem: &Problem) -> Model<'_> {
+    let selected_keys = queue::selected_keys(problem);
+    let queue = queue::queue(problem, &selected_keys);
+    let dimensions = Dimensions::of(queue.classes.iter().map(|class| &class.shape().requests));
+    let mut market = offer::market(problem, &dimensions, &offer::node_keys(problem));
+    let mut sites = site::sites(problem, &dimensions, &selected_keys);
+    let keys = topology::keys(&queue.classes, &mut sites.sites, &mut market.cells);
+    let topology = topology::topology(keys, &queue.classes, &sites, &market.cells, &problem.namespaces);
+    let requests = queue
+        .classes
+        .iter()
+        .map(|class| request(class, &dimensions))
+        .collect();
+    let mut model = Model {
+        problem,
+        dimensions,
+        requests,
+        classes: queue.classes,
+        refused: queue.refused,
+        sites,
+        market,
+        topology,
+        admits_site: Vec::new(),
+        admits_cell: Vec::new(),
+        serves: Vec::new(),
+    };
+    model.decide();
+    model
+}
+
+/// Every pod takes one place whatever its shape says.
+fn request(class: &Class<'_>, dimensions: &Dimensions<'_>) -> Vector {
+    let mut requests = class.shape().requests.clone();
+    requests.pods = requests.pods.max(1);
+    dimensions.request(&requests)
+}
+
+impl<'p> Model<'p> {
+    fn decide(&mut self) {
+        let classes = 0..self.classes.len();
+        self.admits_site = classes
+            .clone()
+            .map(|class| {
+                (0..self.sites.sites.len())
+                    .map(|site| self.site_is_admissible(class, site))
+                    .collect()
+            })
+            .collect();
+        self.admits_cell = classes
+            .clone()
+            .map(|class| self.admissible_cells(class))
+            .collect();
+        self.serves = classes
+            .map(|class| {
+                (0..self.market.cells.len())
+                    .map(|cell| self.admits_cell[class][cell] && self.fits_some_offer(class, cell))
+                    .collect()
+            })
+            .collect();
+    }
+
+    fn site_is_admissible(&self, class: usize, site: usize) -> bool {
+        let (pending, index) = (self.classes[class].example, site);
+        let site = &self.sites.sites[index];
+        let forbidden = &self.topology.forbidden;
+        let is_open = |key: &usize| site.is_open(&self.topology.keys.names[*key]);
+        site.node.accepts_pods
+            && feasible::taints_admit(&pending.pod.shape, &site.node.taints)
+            && feasible::selector_admits(&pending.pod.shape, site.view())
+            && feasible::volumes_admit(&pending.volumes, site.view())
+            && topology::needed_keys(&self.classes[class]).all(|key| site.has_key(key))
+            && !forbidden.sites[class].contains(&index)
+            && !self.is_forbidden(class, &site.values)
+            && !self.topology.tracked[class].iter().any(is_open)
+            && !forbidden.domains[class].iter().any(|(key, _)| is_open(key))
+    }
+
+    fn admissible_cells(&self, class: usize) -> Vec<bool> {
+        // Taints, ports and daemons differ by pool and daemon set alone.
+        let mut by_company: BTreeMap<(usize, &[usize]), bool> = BTreeMap::new();
+        self.market
+            .cells
+            .iter()
+            .map(|cell| {
+                *by_company
+                    .entry((cell.pool, &cell.daemons))
+                    .or_insert_with(|| self.company_admits(class, cell))
+                    && self.labels_admit(class, cell)
+            })
+            .collect()
+    }
+
+    /// Pool and DaemonSets admit the class.
+    fn company_admits(&self, class: usize, cell: &Cell<'_>) -> bool {
+        let pending = self.classes[class].example;
+        let shape = &pending.pod.shape;
+        pending.served_by.contains(&self.market.pools[cell.pool].spec.key)
+            && feasible::taints_admit(shape, cell.taints)
+            && !ports_conflict(shape.host_ports.iter(), &cell.ports)
+            && cell
+                .daemons
+                .iter()
+                .all(|daemon| self.tolerates_daemon(class, *daemon))
+    }
+
+    /// Labels, volumes and pods already placed admit the class.
+    fn labels_admit(&self, class: usize, cell: &Cell<'_>) -> bool {
+        let pending = self.classes[class].example;
+        let has_key = |key: &str| key == label::HOSTNAME || cell.labels.contains_key(key);
+        feasible::selector_admits(&pending.pod.shape, cell.view())
+            && feasible::volumes_admit(&pending.volumes, cell.view())
+            && topology::needed_keys(&self.classes[class]).all(has_key)
+            && !self.is_forbidden(class, &cell.values)
+    }
+
+    /// Neither the class nor the DaemonSet's pods refuse to be near the other.
+    /// Wherever such a node is bought, the daemon is in all of its domains.
+    pub(crate) fn tolerates_daemon(&self, class: usize, daemon: usize) -> bool {
+        let class = &self.classes[class];
+        let daemon = self.market.daemon_sets[daemon];
+        let namespaces = &self.problem.namespaces;
+        let of_class = &class.shape().anti_affinity;
+        let of_daemon = &daemon.shape.anti_affinity;
+        !of_class
+            .iter()
+            .any(|term| affinity::selects(term, &daemon.key.namespace, &daemon.labels, namespaces))
+            && !of_daemon
+                .iter()
+                .any(|term| affinity::selects(term, class.namespace(), class.labels(), namespaces))
+    }
+
+    fn is_forbidden(&self, class: usize, values: &[Option<usize>]) -> bool {
+        let domains = &self.topology.forbidden.domains[class];
+        domains.iter().any(|(key, value)| values[*key] == Some(*value))
+    }
+
+    fn fits_some_offer(&self, class: usize, cell: usize) -> bool {
+        let shelf = &self.market.cells[cell].shelf;
+        shelf
+            .iter()
+            .any(|offer| Load::of_offer(self, *offer).room(self, class, 1) > 0)
+    }
+
+    /// Whether some spot offer of `pool` serves the class, in these domains where given.
+    pub(crate) fn spot_serves(&self, class: usize, tuple: Option<&[Option<usize>]>, pool: usize) -> bool {
+        self.market.pools[pool].cells.iter().any(|index| {
+            let cell = &self.market.cells[*index];
+            cell.capacity_type == CapacityType::Spot
+                && self.serves[class][*index]
+                && tuple.is_none_or(|tuple| self.topology.tuple(class, &cell.values) == tuple)
+        })
+    }
+
+    /// Where in the order of preference a cell stands, lower first: tiers
+    /// strictly, and inside a tier the on-demand offers of a pool whose spot
+    /// offers serve come after everything else.
+    pub(crate) fn service_level(&self, cell: usize, spot_serves: bool) -> usize {
+        let home = &self.market.cells[cell];
+        let waits = home.capacity_type == CapacityType::OnDemand && spot_serves;
+        self.market.pools[home.pool].tier * 2 + usize::from(waits)
+    }
+}
+
+/// Whether any two ports cannot be bound on one node.
+pub(crate) fn ports_conflict<'a>(
+    mut wanted: impl Iterator<Item = &'a HostPort>,
+    bound: &[&HostPort],
+) -> bool {
+    wanted.any(|port| bound.iter().any(|other| port.conflicts(other)))
+}

@@ -1,0 +1,171 @@
+//! The one loop: places classes of pods on nodes there, then on nodes bought.
+//!
+//! Problem: given pods in classes, nodes, and offers, find placements that
+//! kube-scheduler would accept at little cost. Method: (1) compile
+//! ([`crate::model`]); (2) deal classes out over topology domains, nodes there
+//! first ([`crate::assign`]); (3) cover what is left with nodes, tier by tier
+//! ([`crate::pack`]); (4) place pods that seek a node mate ([`crate::companion`]).
+//! What could not be bought is a fact for the next attempt; when nothing new is
+//! learned, or attempts run out, the last plan is audited ([`crate::audit`]) and
+//! what is left over explained ([`crate::explanation`]).
+//! Cost: independent of pods per class but for those dealt out over domains.
+
+use std::collections::BTreeMap;
+
+use spotocean_core::id::ObjectKey;
+use spotocean_core::money::PricePerHour;
+use spotocean_core::resources::Resources;
+
+use crate::assign;
+use crate::audit;
+use crate::companion;
+use crate::explanation;
+use crate::load::Load;
+use crate::model::{self, Model};
+use crate::pack;
+use crate::params::ATTEMPTS_MAX;
+use crate::plan::{Facts, Plan, PlannedNode};
+use crate::problem::Problem;
+use crate::solution::{NewNode, Solution, Unplaced};
+
+/// Solves one problem. Never fails: what cannot be placed is in the answer with its reasons.
+#[must_use]
+pub fn solve(problem: &Problem) -> Solution {
+    if problem.pods.is_empty() {
+        return Solution::default();
+    }
+    let model = model::model(problem);
+    let mut facts = Facts::default();
+    let mut plan = attempt(&model, &facts);
+    for _ in 1..ATTEMPTS_MAX {
+        if !learn(&model, &plan, &mut facts) {
+            break;
+        }
+        plan = attempt(&model, &facts);
+    }
+    audit::audit(&model, &mut plan);
+    written(&model, &plan)
+}
+
+/// Makes a plan, knowing `facts`.
+fn attempt<'p>(model: &Model<'p>, facts: &Facts) -> Plan<'p> {
+    let mut plan = Plan::empty(model);
+    loop {
+        let waiting: i64 = plan.waiting.iter().sum();
+        let mut items = assign::assign(model, facts, &mut plan);
+        pack::pack(model, &mut plan, &mut items);
+        pack::settle(model, &mut plan, &items);
+        companion::place_companions(model, &mut plan);
+        let left: i64 = plan.waiting.iter().sum();
+        if left == 0 || left == waiting {
+            return plan;
+        }
+    }
+}
+
+/// Adds what the plan taught; says whether it was anything new that another attempt could use.
+fn learn(model: &Model<'_>, plan: &Plan<'_>, facts: &mut Facts) -> bool {
+    let before = facts.clone();
+    let is_balanced = |class: usize| !model.topology.tracked[class].is_empty();
+    for ((class, tuple), bought) in &plan.learned {
+        if is_balanced(*class) {
+            facts.ceilings.insert((*class, tuple.clone()), *bought);
+        }
+    }
+    facts
+        .domains
+        .extend(audit::surprising_domains(model, plan).domains);
+    *facts != before
+}
+
+/// The plan as an answer, with pods by name.
+fn written(model: &Model<'_>, plan: &Plan<'_>) -> Solution {
+    let mut roster = Roster::of(model);
+    let mut existing = BTreeMap::new();
+    for (site, load) in plan.sites.iter().enumerate() {
+        let pods = roster.take(load);
+        if !pods.is_empty() {
+            existing.insert(model.sites.sites[site].node.name.clone(), pods);
+        }
+    }
+    let nodes = plan.nodes.iter();
+    let new_nodes = nodes
+        .map(|node| new_node(model, node, roster.take(&node.load)))
+        .collect();
+    Solution {
+        existing,
+        new_nodes,
+        unplaced: unplaced(model, plan, &roster),
+    }
+}
+
+/// Which pods of each class already have a place.
+struct Roster<'m, 'p> {
+    model: &'m Model<'p>,
+    next: Vec<usize>,
+}
+
+impl<'m, 'p> Roster<'m, 'p> {
+    fn of(model: &'m Model<'p>) -> Self {
+        Self {
+            model,
+            next: vec![0; model.classes.len()],
+        }
+    }
+
+    fn take(&mut self, load: &Load<'p>) -> Vec<ObjectKey> {
+        let mut pods = Vec::new();
+        for (class, count) in &load.classes {
+            let count = usize::try_from(*count).unwrap_or(0);
+            let start = self.next[*class];
+            let taken = self.model.classes[*class].pods.iter().skip(start).take(count);
+            pods.extend(taken.map(|pending| pending.pod.key.clone()));
+            self.next[*class] += count;
+        }
+        pods.sort();
+        pods
+    }
+}
+
+fn new_node(model: &Model<'_>, node: &PlannedNode<'_>, pods: Vec<ObjectKey>) -> NewNode {
+    let offers = node.candidates.iter().map(|index| &model.market.offers[*index]);
+    let price = offers.clone().map(|offer| offer.price).next().unwrap_or(0);
+    let daemons = offers
+        .clone()
+        .map(|offer| &model.market.cells[offer.cell].overhead)
+        .fold(Resources::default(), |most, overhead| most.maximum(overhead));
+    let requests = node.load.classes.iter().fold(daemons, |sum, (class, count)| {
+        let mut one = model.classes[*class].shape().requests.clone();
+        one.pods = one.pods.max(1);
+        sum.plus(&one.times(*count))
+    });
+    NewNode {
+        pool: model.market.pools[node.pool].spec.key.clone(),
+        capacity_type: node.capacity_type,
+        candidates: offers.map(|offer| offer.spec.market().clone()).collect(),
+        price: PricePerHour(price),
+        requests,
+        pods,
+    }
+}
+
+fn unplaced(model: &Model<'_>, plan: &Plan<'_>, roster: &Roster<'_, '_>) -> Vec<Unplaced> {
+    let mut unplaced: Vec<Unplaced> = Vec::new();
+    for (class, next) in roster.next.iter().enumerate() {
+        let left = &model.classes[class].pods[*next..];
+        if left.is_empty() {
+            continue;
+        }
+        let reasons = explanation::reasons(model, plan, class);
+        unplaced.extend(left.iter().map(|pending| Unplaced {
+            pod: pending.pod.key.clone(),
+            reasons: reasons.clone(),
+        }));
+    }
+    unplaced.extend(model.refused.iter().map(|pending| Unplaced {
+        pod: pending.pod.key.clone(),
+        reasons: explanation::refusals(model, pending),
+    }));
+    unplaced.sort_by(|a, b| a.pod.cmp(&b.pod));
+    unplaced
+}

@@ -1,0 +1,429 @@
+//! Topology: keys and their values, and the constraints that count pods per domain.
+//!
+//! Domains of the host name are single nodes and are handled as [`HostRule`]s:
+//! a rule says how many pods of its members one node may hold once a pod of its
+//! holder is there. All other keys are counted by [`Counter`]s. Counting follows
+//! kube-scheduler's PodTopologySpread plugin (`calPreFilterState`): nodes count
+//! when they carry every key of the pod's hard constraints and pass the
+//! constraint's inclusion policies; terminating pods do not count.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use spotocean_core::label;
+use spotocean_core::topology::{NodeInclusion, TopologySpread, WhenUnsatisfiable};
+
+use crate::affinity::{self, Forbidden, Group, Namespaces};
+use crate::feasible::{self, NodeView};
+use crate::offer::Cell;
+use crate::queue::Class;
+use crate::site::{Kind, Site, Sites};
+
+/// The topology keys in play, host name apart, with the values seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys {
+    /// Keys.
+    pub(crate) names: Vec<Arc<str>>,
+    /// Values by key, sorted.
+    pub(crate) values: Vec<Vec<Arc<str>>>,
+}
+
+impl Keys {
+    /// The position of a key; `None` for the host name.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| &**known == name)
+    }
+
+    /// The domain of a site under a key.
+    pub(crate) fn domain(&self, name: &str, site: &Site<'_>) -> Option<(usize, usize)> {
+        let key = self.position(name)?;
+        site.values[key].map(|value| (key, value))
+    }
+}
+
+/// What a counter demands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Policy {
+    /// A topology spread.
+    Spread {
+        /// The largest difference to the emptiest domain.
+        max_skew: i64,
+        /// With fewer domains the emptiest counts as zero.
+        min_domains: i64,
+    },
+    /// Anti-affinity: none of the members.
+    Apart,
+    /// Affinity: one of the members.
+    Together,
+}
+
+/// A constraint of one class that counts pods per domain of a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Counter {
+    /// The class that holds it.
+    pub(crate) holder: usize,
+    /// The topology key.
+    pub(crate) key: usize,
+    /// What it demands.
+    pub(crate) policy: Policy,
+    /// Classes it counts.
+    pub(crate) members: Vec<bool>,
+    /// Pods already placed, by value.
+    pub(crate) residents: Vec<i64>,
+    /// Values that nodes there make a domain (spread only).
+    pub(crate) domains: Vec<bool>,
+    /// Sites that count.
+    pub(crate) counts_site: Vec<bool>,
+    /// Cells whose nodes count.
+    pub(crate) counts_cell: Vec<bool>,
+}
+
+/// How many pods of the members one node may hold beside a pod of the holder.
+#[derive(Clone, Debug)]
+pub(crate) struct HostRule {
+    /// The class that holds it.
+    pub(crate) holder: usize,
+    /// Classes it counts.
+    pub(crate) members: Vec<bool>,
+    /// The most members, the holder's own pods included where they are members.
+    pub(crate) most: i64,
+    /// Members already there, by site.
+    pub(crate) residents: Vec<i64>,
+}
+
+/// All constraints between pods.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Topology {
+    /// Topology keys.
+    pub(crate) keys: Keys,
+    /// Counters.
+    pub(crate) counters: Vec<Counter>,
+    /// Host rules.
+    pub(crate) rules: Vec<HostRule>,
+    /// Affinity by class.
+    pub(crate) groups: Vec<Option<Group>>,
+    /// What pods already placed forbid.
+    pub(crate) forbidden: Forbidden,
+    /// Keys by class on whose values its nodes must be pinned.
+    pub(crate) tracked: Vec<Vec<usize>>,
+    /// Counters each class holds.
+    pub(crate) held: Vec<Vec<usize>>,
+    /// Counters that count each class.
+    pub(crate) counted: Vec<Vec<usize>>,
+    /// Rules each class holds.
+    pub(crate) rules_held: Vec<Vec<usize>>,
+    /// Rules that count each class.
+    pub(crate) rules_counted: Vec<Vec<usize>>,
+}
+
+/// The hard spread constraints of a class.
+pub(crate) fn hard_spread<'p>(class: &Class<'p>) -> impl Iterator<Item = &'p TopologySpread> {
+    let spread = class.shape().spread.iter();
+    spread.filter(|spread| spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule)
+}
+
+/// The topology keys that `class` needs its node to have.
+pub(crate) fn needed_keys<'p>(class: &Class<'p>) -> impl Iterator<Item = &'p str> {
+    let affinity = class.shape().affinity.iter().map(|term| &*term.topology_key);
+    hard_spread(class)
+        .map(|spread| &*spread.topology_key)
+        .chain(affinity)
+}
+
+/// Finds the topology keys and writes each site's and cell's value of them.
+pub(crate) fn keys(classes: &[Class<'_>], sites: &mut [Site<'_>], cells: &mut [Cell<'_>]) -> Keys {
+    let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
+    for class in classes {
+        let shape = class.shape();
+        let terms = shape.affinity.iter().chain(&shape.anti_affinity);
+        names.extend(hard_spread(class).map(|spread| spread.topology_key.clone()));
+        names.extend(terms.map(|term| term.topology_key.clone()));
+    }
+    for pod in sites.iter().flat_map(|site| &site.node.pods) {
+        names.extend(
+            pod.shape
+                .anti_affinity
+                .iter()
+                .map(|term| term.topology_key.clone()),
+        );
+    }
+    names.remove(label::HOSTNAME);
+    let mut keys = Keys::default();
+    for name in names {
+        let labels = sites.iter().map(|site| &*site.node.labels);
+        let labels = labels.chain(cells.iter().map(|cell| cell.labels));
+        let values: BTreeSet<Arc<str>> = labels.filter_map(|labels| labels.get(&name).cloned()).collect();
+        let values: Vec<Arc<str>> = values.into_iter().collect();
+        let position = |found: Option<&Arc<str>>| found.and_then(|value| values.binary_search(value).ok());
+        for site in &mut *sites {
+            site.values.push(position(site.node.labels.get(&name)));
+        }
+        for cell in &mut *cells {
+            cell.values.push(position(cell.labels.get(&name)));
+        }
+        keys.names.push(name);
+        keys.values.push(values);
+    }
+    keys
+}
+
+/// What constraints are compiled from.
+struct Source<'a, 'p> {
+    classes: &'a [Class<'p>],
+    sites: &'a [Site<'p>],
+    kinds: &'a [Kind<'p>],
+    cells: &'a [Cell<'p>],
+    namespaces: &'a Namespaces,
+}
+
+/// Compiles the constraints of all classes.
+pub(crate) fn topology(
+    keys: Keys,
+    classes: &[Class<'_>],
+    sites: &Sites<'_>,
+    cells: &[Cell<'_>],
+    namespaces: &Namespaces,
+) -> Topology {
+    let source = Source {
+        classes,
+        sites: &sites.sites,
+        kinds: &sites.kinds,
+        cells,
+        namespaces,
+    };
+    let mut topology = Topology {
+        forbidden: affinity::forbidden(classes, source.sites, &keys, namespaces),
+        keys,
+        ..Topology::default()
+    };
+    for holder in 0..classes.len() {
+        let group = affinity::group(&classes[holder], classes, source.sites, source.kinds, namespaces);
+        source.add_spread(&mut topology, holder);
+        source.add_anti_affinity(&mut topology, holder);
+        source.add_affinity(&mut topology, holder, group.as_ref());
+        topology.groups.push(group);
+    }
+    topology.index(classes.len());
+    topology
+}
+
+impl Source<'_, '_> {
+    fn add_spread(&self, topology: &mut Topology, holder: usize) {
+        let class = &self.classes[holder];
+        for spread in hard_spread(class) {
+            let selects = |labels| {
+                spread
+                    .selector
+                    .as_ref()
+                    .is_some_and(|selector| selector.matches(labels))
+            };
+            let members: Vec<bool> = self
+                .classes
+                .iter()
+                .map(|other| other.namespace() == class.namespace() && selects(other.labels()))
+                .collect();
+            let by_kind: Vec<bool> = self
+                .kinds
+                .iter()
+                .map(|kind| !kind.is_ending && kind.namespace == class.namespace() && selects(kind.labels))
+                .collect();
+            match topology.keys.position(&spread.topology_key) {
+                None => topology.rules.push(HostRule {
+                    holder,
+                    members,
+                    // A new node is an empty domain, so the emptiest counts as zero.
+                    most: spread.max_skew,
+                    residents: self.by_site(&by_kind),
+                }),
+                Some(key) => {
+                    let counter = self.spread_counter(topology, holder, key, spread, members, &by_kind);
+                    topology.counters.push(counter);
+                }
+            }
+        }
+    }
+
+    fn spread_counter(
+        &self,
+        topology: &Topology,
+        holder: usize,
+        key: usize,
+        spread: &TopologySpread,
+        members: Vec<bool>,
+        by_kind: &[bool],
+    ) -> Counter {
+        let class = &self.classes[holder];
+        let includes = |node: NodeView<'_>| {
+            let by_affinity = spread.node_affinity_policy == NodeInclusion::Ignore
+                || feasible::selector_admits(class.shape(), node);
+            let by_taints = spread.node_taints_policy == NodeInclusion::Ignore
+                || feasible::taints_admit(class.shape(), node.taints);
+            by_affinity && by_taints
+        };
+        let has_all_keys = |site: &Site<'_>| hard_spread(class).all(|each| site.has_key(&each.topology_key));
+        let counts_site: Vec<bool> = self
+            .sites
+            .iter()
+            .map(|site| has_all_keys(site) && includes(site.view()))
+            .collect();
+        let counts_cell = self.cells.iter().map(|cell| includes(cell.view())).collect();
+        let mut counter = Counter {
+            holder,
+            key,
+            policy: Policy::Spread {
+                max_skew: spread.max_skew,
+                min_domains: spread.min_domains.unwrap_or(1),
+            },
+            members,
+            residents: vec![0; topology.keys.values[key].len()],
+            domains: vec![false; topology.keys.values[key].len()],
+            counts_site,
+            counts_cell,
+        };
+        for (site, counts) in self.sites.iter().zip(&counter.counts_site) {
+            if let (true, Some(value)) = (*counts, site.values[key]) {
+                counter.domains[value] = true;
+                counter.residents[value] += affinity::counted(site, by_kind);
+            }
+        }
+        counter
+    }
+
+    fn add_anti_affinity(&self, topology: &mut Topology, holder: usize) {
+        for term in &self.classes[holder].shape().anti_affinity {
+            let selects = |namespace, labels| affinity::selects(term, namespace, labels, self.namespaces);
+            let members: Vec<bool> = self
+                .classes
+                .iter()
+                .map(|other| selects(other.namespace(), other.labels()))
+                .collect();
+            let by_kind: Vec<bool> = self
+                .kinds
+                .iter()
+                .map(|kind| selects(kind.namespace, kind.labels))
+                .collect();
+            match topology.keys.position(&term.topology_key) {
+                None => topology.rules.push(HostRule {
+                    holder,
+                    most: i64::from(members[holder]),
+                    members,
+                    residents: self.by_site(&by_kind),
+                }),
+                Some(key) => {
+                    let residents = self.by_site(&by_kind);
+                    let counter =
+                        self.plain_counter(topology, holder, key, Policy::Apart, members, &residents);
+                    topology.counters.push(counter);
+                }
+            }
+        }
+    }
+
+    fn add_affinity(&self, topology: &mut Topology, holder: usize, group: Option<&Group>) {
+        let Some(group) = group else { return };
+        let terms = &self.classes[holder].shape().affinity;
+        let keys: BTreeSet<usize> = terms
+            .iter()
+            .filter_map(|term| topology.keys.position(&term.topology_key))
+            .collect();
+        for key in keys {
+            let members = group.members.clone();
+            let counter =
+                self.plain_counter(topology, holder, key, Policy::Together, members, &group.residents);
+            topology.counters.push(counter);
+        }
+    }
+
+    fn plain_counter(
+        &self,
+        topology: &Topology,
+        holder: usize,
+        key: usize,
+        policy: Policy,
+        members: Vec<bool>,
+        by_site: &[i64],
+    ) -> Counter {
+        let mut residents = vec![0; topology.keys.values[key].len()];
+        for (site, count) in self.sites.iter().zip(by_site) {
+            if let Some(value) = site.values[key] {
+                residents[value] += count;
+            }
+        }
+        Counter {
+            holder,
+            key,
+            policy,
+            members,
+            domains: vec![false; residents.len()],
+            residents,
+            counts_site: vec![true; self.sites.len()],
+            counts_cell: vec![true; self.cells.len()],
+        }
+    }
+
+    fn by_site(&self, by_kind: &[bool]) -> Vec<i64> {
+        self.sites
+            .iter()
+            .map(|site| affinity::counted(site, by_kind))
+            .collect()
+    }
+}
+
+impl Topology {
+    /// Builds the lookups by class.
+    fn index(&mut self, classes: usize) {
+        let held = |holders: Vec<usize>| {
+            let mut by_class = vec![Vec::new(); classes];
+            for (index, holder) in holders.into_iter().enumerate() {
+                by_class[holder].push(index);
+            }
+            by_class
+        };
+        let counted = |members: Vec<&Vec<bool>>| -> Vec<Vec<usize>> {
+            (0..classes)
+                .map(|class| {
+                    (0..members.len())
+                        .filter(|index| members[*index][class])
+                        .collect()
+                })
+                .collect()
+        };
+        self.held = held(self.counters.iter().map(|counter| counter.holder).collect());
+        self.counted = counted(self.counters.iter().map(|counter| &counter.members).collect());
+        self.rules_held = held(self.rules.iter().map(|rule| rule.holder).collect());
+        self.rules_counted = counted(self.rules.iter().map(|rule| &rule.members).collect());
+        self.tracked = (0..classes).map(|class| self.keys_of(class)).collect();
+        self.track_hosts_of_companions();
+    }
+
+    fn keys_of(&self, class: usize) -> Vec<usize> {
+        let counters = self.held[class].iter().chain(&self.counted[class]);
+        let keys: BTreeSet<usize> = counters.map(|counter| self.counters[*counter].key).collect();
+        keys.into_iter().collect()
+    }
+
+    /// A pod that must share a node with another, and is itself counted in some
+    /// domain, needs that node's domain to be known.
+    fn track_hosts_of_companions(&mut self) {
+        for class in 0..self.groups.len() {
+            let Some(group) = self.groups[class].as_ref().filter(|group| group.is_on_host) else {
+                continue;
+            };
+            let keys = self.tracked[class].clone();
+            for member in (0..group.members.len()).filter(|member| group.members[*member]) {
+                let tracked: BTreeSet<usize> = self.tracked[member].iter().chain(&keys).copied().collect();
+                self.tracked[member] = tracked.into_iter().collect();
+            }
+        }
+    }
+
+    /// Whether a pod of `class` must share its node with a particular other pod.
+    pub(crate) fn is_companion(&self, class: usize) -> bool {
+        self.groups[class].as_ref().is_some_and(|group| group.is_on_host)
+    }
+
+    /// The values of `keys` among a node's values.
+    pub(crate) fn tuple(&self, class: usize, values: &[Option<usize>]) -> Vec<Option<usize>> {
+        self.tracked[class].iter().map(|key| values[*key]).collect()
+    }
+}
