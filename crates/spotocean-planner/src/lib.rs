@@ -19,6 +19,7 @@ pub mod digest;
 mod fixtures;
 pub mod guard;
 pub mod lifecycle;
+pub mod memory;
 pub mod plan;
 pub mod pool;
 pub mod provisioning;

@@ -3,14 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use spotocean_api::ocean_node::{OceanNode, Phase};
 use spotocean_api::ocean_status::SpotOceanStatus;
 use spotocean_core::id::{ObjectKey, OceanName, PoolKey};
 use spotocean_solver::problem::PoolClosed;
 use spotocean_solver::solution::Solution;
 
-use crate::command::Planned;
+use crate::command::{Command, CommandKey, Planned};
+use crate::lifecycle::{displaced, lifecycle};
+use crate::memory::remember;
+use crate::provisioning::in_flight::phase;
+use crate::provisioning::provision;
+use crate::report::report;
+use crate::settlement;
 use crate::snapshot::{Memory, Snapshot};
 
 /// What `provisioning::provision` hands to the plan: everything it decided, with what the report says about it.
@@ -129,16 +136,125 @@ pub struct EventToPublish {
     pub message: Arc<str>,
 }
 
+/// Looks at least this often, even when nothing is under way.
+const IDLE_LOOK: SignedDuration = SignedDuration::from_secs(60);
+/// Looks at least this often while nodes come or go.
+const BUSY_LOOK: SignedDuration = SignedDuration::from_secs(5);
+/// Never looks sooner than this by itself.
+const SOONEST_LOOK: SignedDuration = SignedDuration::from_secs(1);
+
 /// Plans one look. Pure, total, deterministic; commands still have to pass [`crate::guard::guard`].
 #[must_use]
 pub fn plan(snapshot: &Snapshot) -> Plan {
-    let _ = snapshot;
+    let mut agenda = lifecycle(snapshot);
+    let mut looks = std::mem::take(&mut agenda.looks);
+    // Pods on leaving nodes are bought for as if they waited already: the replacement comes first.
+    let foreseen = displaced::foreseen(snapshot);
+    let provision = provision(foreseen.as_ref().unwrap_or(snapshot));
+    looks.extend(provision.next_look);
+    let proposed = agenda
+        .into_commands()
+        .into_iter()
+        .chain(settlement::reconcile(snapshot))
+        .chain(provision.commands.iter().cloned());
+    let commands = admit(snapshot, proposed.collect(), &mut looks);
+    let report = report(snapshot, &provision, &commands);
     Plan {
-        commands: Vec::new(),
-        statuses: BTreeMap::new(),
-        events: Vec::new(),
-        memory: snapshot.memory.clone(),
-        next_look: snapshot.now,
+        next_look: next_look(snapshot, &commands, &looks),
+        statuses: report.statuses,
+        events: report.events,
+        memory: remember(snapshot, provision.memory),
         stripped: Vec::new(),
+        commands,
     }
 }
+
+/// Commands that may run now: each once, none that removes on incomplete evidence, none that is under way or
+/// waits after its last run.
+fn admit(snapshot: &Snapshot, proposed: Vec<Planned>, looks: &mut Vec<Timestamp>) -> Vec<Planned> {
+    let is_whole = snapshot.sources.kubernetes.is_complete && snapshot.sources.instances.is_complete;
+    let templates = templates_needed(&proposed);
+    let mut seen = BTreeSet::new();
+    proposed
+        .into_iter()
+        .filter(|planned| is_whole || !removes(&planned.command))
+        .filter(|planned| match &planned.command {
+            Command::DeleteLaunchTemplate { name } => !templates.contains(name),
+            _ => true,
+        })
+        .filter(|planned| {
+            let key = planned.command.key();
+            let due = not_before(snapshot, &planned.command, &key);
+            looks.extend(due);
+            let may_run = !snapshot.running.contains(&key) && due.is_none_or(|due| due <= snapshot.now);
+            may_run && seen.insert(key)
+        })
+        .collect()
+}
+
+fn templates_needed(proposed: &[Planned]) -> BTreeSet<Arc<str>> {
+    let templates = proposed.iter().flat_map(|planned| match &planned.command {
+        Command::Purchase(purchase) => purchase.templates.clone(),
+        Command::Replay { templates, .. } => templates.clone(),
+        _ => Vec::new(),
+    });
+    templates.map(|template| template.name).collect()
+}
+
+/// Whether a command takes away an instance, a Node or the record of one.
+#[must_use]
+pub fn removes(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Terminate { .. }
+            | Command::Orphan { .. }
+            | Command::DeleteOceanNode { .. }
+            | Command::ReleaseOceanNode { .. }
+            | Command::DeleteNode { .. }
+            | Command::DeleteLaunch { .. }
+            | Command::DeleteLaunchTemplate { .. }
+            | Command::DeleteInstanceProfile { .. }
+            | Command::SetOceanFinalizer { present: false, .. }
+    )
+}
+
+/// When a command may run again after its last run: failures wait ever longer, successes until their effect
+/// should be visible. A status or patch is another one each time and waits only after failures.
+fn not_before(snapshot: &Snapshot, command: &Command, key: &CommandKey) -> Option<Timestamp> {
+    let attempt = snapshot.attempts.get(key)?;
+    let pause_seconds = match (attempt.failures, command) {
+        // What became of a launch is settlement's business; it has its own pauses.
+        (_, Command::Purchase(_) | Command::Replay { .. }) => return None,
+        (
+            0,
+            Command::SetOceanNodeStatus { .. }
+            | Command::SetLaunchStatus { .. }
+            | Command::PatchNode(_)
+            | Command::Acknowledge { .. },
+        ) => return None,
+        (0, Command::Terminate { .. }) => 15,
+        (0, _) => 5,
+        (failures, Command::EvictPod { .. } | Command::DeletePod { .. }) => backoff_seconds(failures, 10),
+        (failures, _) => backoff_seconds(failures, 60),
+    };
+    Some(attempt.ended_at + SignedDuration::from_secs(pause_seconds))
+}
+
+/// 1, 2, 4, … seconds, at most `seconds_max`.
+fn backoff_seconds(failures: u32, seconds_max: i64) -> i64 {
+    (1_i64 << failures.saturating_sub(1).min(16)).min(seconds_max)
+}
+
+/// The earliest time at which something falls due.
+fn next_look(snapshot: &Snapshot, commands: &[Planned], looks: &[Timestamp]) -> Timestamp {
+    let is_moving =
+        |own: &Arc<OceanNode>| own.metadata.deletion_timestamp.is_some() || phase(own) != Phase::Initialized;
+    let is_busy = !commands.is_empty() || snapshot.ocean_nodes.iter().any(is_moving);
+    let regular = snapshot.now + if is_busy { BUSY_LOOK } else { IDLE_LOOK };
+    let due = looks.iter().copied().filter(|look| *look > snapshot.now).min();
+    due.map_or(regular, |due| due.min(regular))
+        .max(snapshot.now + SOONEST_LOOK)
+}
+
+#[cfg(test)]
+mod tests;

@@ -118,9 +118,13 @@ pub struct Memory {
     pub learned_memory_bytes: BTreeMap<InstanceTypeName, BTreeMap<ImageId, i64>>,
     /// Instances of ours that no object explains, with when each was first seen so in a complete read.
     pub unexplained_instances: BTreeMap<InstanceId, Timestamp>,
+    /// Instances on record that a complete read did not list, with when that was first so.
+    pub missing_instances: BTreeMap<InstanceId, Timestamp>,
+    /// OceanNodes that had a Node and have none now, by name, with since when.
+    pub nodeless: BTreeMap<Arc<str>, Timestamp>,
     /// Per pod class: launches that bound nothing.
     pub futile_launches: BTreeMap<Arc<str>, FutileLaunches>,
-    /// Markets that were interrupted, with when.
+    /// Markets that were interrupted, as `type/zone`, with when.
     pub interruptions: BTreeMap<Arc<str>, Timestamp>,
 }
 
