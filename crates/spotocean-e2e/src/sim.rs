@@ -60,17 +60,46 @@ impl Sim {
 
     /// Adds a fault rule, in the simulator's own form.
     pub async fn add_fault(&self, rule: &Value) -> Result<()> {
-        self.post("/_sim/faults", rule).await.map(drop)
+        self.post("/_sim/fault", rule).await.map(drop)
     }
 
-    /// How often each action was called, for example `CreateFleet`.
+    /// Removes every fault rule and lets held calls go on.
+    pub async fn remove_faults(&self) -> Result<()> {
+        send(Method::DELETE, &format!("{}/_sim/fault", self.url()), None)
+            .await
+            .map(drop)
+    }
+
+    /// Changes prices, depth and hazard of markets, in the simulator's own form.
+    pub async fn change_market(&self, order: &Value) -> Result<()> {
+        self.post("/_sim/market", order).await.map(drop)
+    }
+
+    /// Ends an instance without a warning, as when its host fails.
+    pub async fn terminate(&self, instance_id: &str) -> Result<()> {
+        self.post("/_sim/terminate", &json!({"instanceId": instance_id}))
+            .await
+            .map(drop)
+    }
+
+    /// The actions called so far, oldest first, for example `CreateFleet`.
+    pub async fn actions(&self) -> Result<Vec<String>> {
+        let answer = self.get("/_sim/calls").await?;
+        let calls = answer["calls"].as_array().context("aws-sim lists no calls")?;
+        Ok(calls
+            .iter()
+            .filter_map(|call| call["action"].as_str().map(str::to_owned))
+            .collect())
+    }
+
+    /// How often one action was called.
     pub async fn calls(&self, action: &str) -> Result<usize> {
-        let calls = self.get("/_sim/calls").await?;
-        let calls = calls["calls"]
-            .as_array()
-            .or_else(|| calls.as_array())
-            .context("aws-sim lists no calls")?;
-        Ok(calls.iter().filter(|call| call["action"] == action).count())
+        Ok(self
+            .actions()
+            .await?
+            .iter()
+            .filter(|called| *called == action)
+            .count())
     }
 
     /// Reads from the control API.
@@ -99,6 +128,10 @@ pub struct Instance {
     pub id: String,
     /// EC2's word for its state.
     pub state: String,
+    /// `spot` or `on-demand`.
+    pub lifecycle: String,
+    /// Its zone's name.
+    pub zone: String,
     /// All the simulator says of it.
     pub raw: Value,
 }
@@ -107,8 +140,10 @@ impl Instance {
     fn read(raw: &Value) -> Instance {
         let text = |field: &str| raw[field].as_str().unwrap_or_default().to_owned();
         Instance {
-            id: text("instanceId"),
+            id: text("id"),
             state: text("state"),
+            lifecycle: text("lifecycle"),
+            zone: text("zone"),
             raw: raw.clone(),
         }
     }

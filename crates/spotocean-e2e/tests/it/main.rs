@@ -3,4 +3,7 @@
 mod chart;
 mod cleanup;
 mod local_stack;
+mod scene;
 mod schema;
+mod stories;
+mod wrong_world;
