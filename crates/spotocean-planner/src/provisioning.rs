@@ -148,63 +148,57 @@ impl Pass<'_> {
         let mut ledger = Ledger::of(self.snapshot);
         let mut solution = self.solve(supplies, waiting.pods, &mut ledger);
         solution.unplaced.extend(waiting.refused);
+        let held = if acts {
+            // Before lots are made: a share of what is bought now must not be of what is bought later.
+            let allowance = brake::allowance(self.snapshot).min(solution.new_nodes.len());
+            solution.new_nodes.split_off(allowance)
+        } else {
+            Vec::new()
+        };
         let made = self.lots(supplies, &mut solution);
         provision.few_markets.extend(made.few_markets);
-        let (purchases, held) = self.purchases(supplies, made.lots, acts, &mut provision.closed);
         if acts {
+            let purchases = self.purchases(supplies, made.lots, &mut provision.closed);
             provision.commands.extend(purchases.into_iter().map(planned));
         }
-        if held || made.is_probing {
+        let is_held = !held.is_empty();
+        solution.new_nodes.extend(held);
+        if is_held || made.is_probing {
             let soon = self.snapshot.now + SOON;
             provision.next_look = Some(provision.next_look.map_or(soon, |next| next.min(soon)));
         }
         merge(&mut provision.solution, solution);
     }
 
-    /// Purchases of lots, as far as the brake allows, and whether it held any back.
+    /// The purchases of lots.
     fn purchases(
         &self,
         supplies: &[&Supply],
         lots: Vec<(PoolKey, launch::Lot)>,
-        acts: bool,
         closed: &mut BTreeMap<PoolKey, PoolClosed>,
-    ) -> (Vec<Purchase>, bool) {
-        let by_key: BTreeMap<&PoolKey, &Supply> = supplies
-            .iter()
-            .map(|supply| (&supply.view.key, *supply))
-            .collect();
-        let mut allowance = brake::allowance(self.snapshot);
+    ) -> Vec<Purchase> {
+        let by_key: BTreeMap<&PoolKey, &Supply> =
+            supplies.iter().map(|supply| (&supply.view.key, *supply)).collect();
         let mut purchases = Vec::new();
-        let mut is_held = false;
-        for (number, (pool, mut lot)) in lots.into_iter().enumerate() {
+        for (number, (pool, lot)) in lots.into_iter().enumerate() {
             let Some((view, stock)) = by_key
                 .get(&pool)
                 .and_then(|supply| Some((&supply.view, supply.state.as_ref().ok()?)))
             else {
                 continue;
             };
-            if acts && lot.nodes.len() > allowance {
-                is_held = true;
-                lot.nodes.truncate(allowance);
-            }
-            if lot.nodes.is_empty() {
-                continue;
-            }
-            allowance -= lot.nodes.len().min(allowance);
             match launch::purchase(self.snapshot, view, stock, &lot, number) {
                 Ok(purchase) => purchases.push(purchase),
                 Err(error) => {
-                    closed.insert(
-                        pool,
-                        PoolClosed {
-                            reason: ConditionReason::SpecInvalid.as_str().into(),
-                            message: error.to_string().into(),
-                        },
-                    );
+                    let reason = PoolClosed {
+                        reason: ConditionReason::SpecInvalid.as_str().into(),
+                        message: error.to_string().into(),
+                    };
+                    closed.insert(pool, reason);
                 }
             }
         }
-        (purchases, is_held)
+        purchases
     }
 }
 

@@ -285,3 +285,6 @@ fn has_min_values(supply: &Supply, stock: &Stock, places: &[Market]) -> bool {
         values.len() >= least
     })
 }
+
+#[cfg(test)]
+mod tests;

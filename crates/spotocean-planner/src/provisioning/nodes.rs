@@ -366,3 +366,6 @@ fn least(a: &Resources, b: &Resources) -> Resources {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

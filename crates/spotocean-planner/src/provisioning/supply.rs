@@ -10,6 +10,7 @@ use spotocean_api::spot_ocean::{Mode, SpotOcean};
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::{InstanceTypeName, SubnetId, Zone};
 use spotocean_core::instance_type::InstanceType;
+use spotocean_core::kubelet::DEFAULT_MAX_PODS;
 use spotocean_core::label;
 use spotocean_core::money::PricePerHour;
 use spotocean_core::offering::{Market, Offering};
@@ -23,6 +24,7 @@ use super::estimate::{Estimate, estimate};
 use super::in_flight;
 use crate::pool::{PoolView, is_paused};
 use crate::snapshot::{OtherAutoscaler, Snapshot};
+use crate::template;
 use crate::vocabulary;
 use crate::world::resolve::{ResolvedPool, resolve};
 
@@ -78,6 +80,7 @@ fn stock(snapshot: &Snapshot, cooldowns: &Cooldowns, view: &PoolView) -> Result<
     let resolved =
         resolve(snapshot, view).map_err(|unresolved| closed(unresolved.reason, unresolved.message))?;
     let subnets = subnets(snapshot, cooldowns, view, &resolved)?;
+    has_user_data(snapshot, view, &resolved)?;
     let mut stock = Stock {
         resolved,
         subnets,
@@ -87,6 +90,24 @@ fn stock(snapshot: &Snapshot, cooldowns: &Cooldowns, view: &PoolView) -> Result<
     };
     add_offers(snapshot, cooldowns, view, &mut stock)?;
     Ok(stock)
+}
+
+/// User data differs between a pool's templates by a few digits: one of them tells whether it can be made.
+fn has_user_data(snapshot: &Snapshot, view: &PoolView, resolved: &ResolvedPool) -> Result<(), PoolClosed> {
+    let Some(image) = resolved.images.values().next() else {
+        return Ok(());
+    };
+    let trial = template::launch_template(
+        snapshot,
+        view,
+        resolved,
+        image,
+        CapacityType::OnDemand,
+        DEFAULT_MAX_PODS,
+    );
+    trial
+        .map(|_| ())
+        .map_err(|error| closed(Reason::SpecInvalid, error.to_string()))
 }
 
 /// Whether the ocean buys at all.
@@ -320,14 +341,16 @@ fn is_affordable(
     capacity_type: CapacityType,
     price: PricePerHour,
 ) -> bool {
-    if capacity_type == CapacityType::Spot && !instance_type.supports_spot {
+    let on_demand = snapshot.catalogue.on_demand_prices.get(&instance_type.name);
+    // EC2's own ceiling for spot is the on-demand price; a dearer market would refuse.
+    let is_dear = on_demand.is_some_and(|on_demand| price > *on_demand);
+    if capacity_type == CapacityType::Spot && (!instance_type.supports_spot || is_dear) {
         return false;
     }
     ceiling(snapshot, view, instance_type, capacity_type).is_none_or(|ceiling| price <= ceiling)
 }
 
-/// The most that the pool pays for a type, `None` for no ceiling. Spot never costs more than on demand by EC2's
-/// own default.
+/// The most that the pool pays for a type, `None` for no ceiling of its own.
 #[must_use]
 pub fn ceiling(
     snapshot: &Snapshot,

@@ -384,3 +384,6 @@ fn list(names: &Vpcs) -> String {
         .collect::<Vec<&str>>()
         .join(" and ")
 }
+
+#[cfg(test)]
+mod tests;
