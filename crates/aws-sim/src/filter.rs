@@ -68,7 +68,8 @@ impl Filters {
     pub fn check(&self, known: &[&str]) -> Result<(), ApiError> {
         for (name, _) in &self.0 {
             let tag = name.starts_with("tag:") || name == "tag-key" || name == "tag-value";
-            if !known.contains(&name.as_str()) && !(tag && known.contains(&"tag")) {
+            let is_known = known.contains(&name.as_str()) || (tag && known.contains(&"tag"));
+            if !is_known {
                 return Err(ApiError::invalid_value(format!("The filter '{name}' is invalid")));
             }
         }

@@ -1,10 +1,9 @@
 //! The HTTP server: connections, which service a request is for, and its way through faults, denials,
 //! throttles and the action to an answer. What actions do is in `operations`.
 
+pub mod hold;
 pub mod request;
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 
 use crate::cluster::{self, Cluster};
 use crate::control;
@@ -30,6 +29,7 @@ use crate::wire::error::ApiError;
 use crate::wire::reply::{Protocol, Reply};
 use crate::wire::xml::Element;
 
+use self::hold::Holds;
 use self::request::{ApiRequest, Content};
 
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -41,10 +41,8 @@ pub struct Shared {
     pub cluster: Option<Cluster>,
     changed: Notify,
     arrived: Notify,
-    releases: watch::Sender<u64>,
-    released: Mutex<BTreeSet<u64>>,
-    held: Mutex<Vec<(u64, String)>>,
-    last_hold: AtomicU64,
+    /// The calls that faults hold back.
+    pub holds: Holds,
 }
 
 /// How a call ends for its caller.
@@ -61,10 +59,7 @@ impl Shared {
             cluster,
             changed: Notify::new(),
             arrived: Notify::new(),
-            releases: watch::Sender::new(0),
-            released: Mutex::new(BTreeSet::new()),
-            held: Mutex::new(Vec::new()),
-            last_hold: AtomicU64::new(0),
+            holds: Holds::default(),
         }
     }
 
@@ -76,58 +71,6 @@ impl Shared {
     /// Has the passing of time looked at again: something new may be due.
     pub fn wake(&self) {
         self.changed.notify_one();
-    }
-
-    /// Names of the holds under which calls are waiting.
-    pub fn held(&self) -> Vec<String> {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|(_, name)| name.clone())
-            .collect()
-    }
-
-    /// Lets the calls held under this name go (all, when unset); answers with how many.
-    pub fn release(&self, name: Option<&str>) -> usize {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let ids: Vec<u64> = held
-            .iter()
-            .filter(|(_, found)| name.is_none_or(|name| name == found))
-            .map(|(id, _)| *id)
-            .collect();
-        self.released
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(&ids);
-        self.releases.send_modify(|count| *count += 1);
-        ids.len()
-    }
-
-    async fn hold(&self, name: &str) {
-        let id = self.last_hold.fetch_add(1, Ordering::Relaxed);
-        let mut releases = self.releases.subscribe();
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((id, name.to_owned()));
-        loop {
-            if self
-                .released
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&id)
-            {
-                break;
-            }
-            if releases.changed().await.is_err() {
-                break;
-            }
-        }
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|(found, _)| *found != id);
     }
 }
 
@@ -323,7 +266,7 @@ async fn carry_through(
 async fn wait(shared: &Shared, fault: &Fault) {
     match fault {
         Fault::DelaySeconds(seconds) => tokio::time::sleep(Duration::from_secs_f64(seconds.max(0.0))).await,
-        Fault::Hold(name) => shared.hold(name).await,
+        Fault::Hold(name) => shared.holds.wait(name).await,
         Fault::Error(_) | Fault::Drop | Fault::Empty => {}
     }
 }

@@ -1,6 +1,8 @@
 //! What CreateFleet and RunInstances have in common: a launch template's data judged for one pool,
 //! and the instances made from it.
 
+use std::net::Ipv4Addr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -290,28 +292,6 @@ pub fn make_instance(
     let now = world.now();
     let subnet = world.network.subnets.get(&spec.subnet_id)?.clone();
     let image = world.images.get(&spec.image_id)?;
-    let mut tags = spec.tags.instance.clone();
-    if let Some(fleet_id) = &spec.fleet_id {
-        tags.insert("aws:ec2:fleet-id".to_owned(), fleet_id.clone());
-    }
-    for (key, path) in [
-        ("aws:ec2launchtemplate:id", "SimTemplate.Id"),
-        ("aws:ec2launchtemplate:version", "SimTemplate.Version"),
-    ] {
-        if let Some(value) = spec.data.text(path) {
-            tags.insert(key.to_owned(), value.to_owned());
-        }
-    }
-    let dashed = address.to_string().replace('.', "-");
-    let domain = match world.options.region.as_str() {
-        "us-east-1" => "ec2.internal".to_owned(),
-        region => format!("{region}.compute.internal"),
-    };
-    let wants_public = spec
-        .data
-        .list("NetworkInterface")
-        .first()
-        .is_some_and(|first| first.flag("AssociatePublicIpAddress") == Ok(true));
     let instance = Instance {
         reservation_id: reservation_id.to_owned(),
         fleet_id: spec.fleet_id.clone(),
@@ -323,7 +303,7 @@ pub fn make_instance(
         subnet_id: subnet.id.clone(),
         vpc_id: subnet.vpc_id.clone(),
         address,
-        private_dns_name: format!("ip-{dashed}.{domain}"),
+        private_dns_name: private_dns_name(&world.options.region, address),
         image_id: spec.image_id.clone(),
         architecture: image.architecture.clone(),
         purchase,
@@ -339,10 +319,9 @@ pub fn make_instance(
         key_name: spec.data.text("KeyName").map(str::to_owned),
         is_monitored: spec.data.flag("Monitoring.Enabled").unwrap_or(false),
         is_ebs_optimized: spec.data.flag("EbsOptimized").unwrap_or(false),
-        public_address: wants_public
-            .then(|| std::net::Ipv4Addr::from(0x3600_0000 | (u32::from(address) & 0x00ff_ffff))),
+        public_address: public_address(spec, address),
         volumes,
-        tags,
+        tags: instance_tags(spec),
         is_protected: spec.data.flag("DisableApiTermination").unwrap_or(false),
         outcome,
         membership: Membership::Outside,
@@ -355,6 +334,39 @@ pub fn make_instance(
     world.instances.insert(id.clone(), instance);
     plan_life(world, &id, outcome, now);
     Some(id)
+}
+
+/// The tags asked for and those that EC2 adds.
+fn instance_tags(spec: &LaunchSpec) -> Tags {
+    let mut tags = spec.tags.instance.clone();
+    for (key, value) in [
+        ("aws:ec2:fleet-id", spec.fleet_id.as_deref()),
+        ("aws:ec2launchtemplate:id", spec.data.text("SimTemplate.Id")),
+        (
+            "aws:ec2launchtemplate:version",
+            spec.data.text("SimTemplate.Version"),
+        ),
+    ] {
+        if let Some(value) = value {
+            tags.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    tags
+}
+
+fn private_dns_name(region: &str, address: Ipv4Addr) -> String {
+    let dashed = address.to_string().replace('.', "-");
+    match region {
+        "us-east-1" => format!("ip-{dashed}.ec2.internal"),
+        _ => format!("ip-{dashed}.{region}.compute.internal"),
+    }
+}
+
+/// Only a launch that asks for one on its interface gets a public address: the subnets give none.
+fn public_address(spec: &LaunchSpec, address: Ipv4Addr) -> Option<Ipv4Addr> {
+    let interfaces = spec.data.list("NetworkInterface");
+    let is_wanted = interfaces.first()?.flag("AssociatePublicIpAddress") == Ok(true);
+    is_wanted.then(|| Ipv4Addr::from(0x3600_0000 | (u32::from(address) & 0x00ff_ffff)))
 }
 
 fn groups_or_default(world: &World, spec: &LaunchSpec, vpc_id: &str) -> Vec<String> {

@@ -43,7 +43,12 @@ fn products(world: &World, body: &Value) -> Result<Value, ApiError> {
                 .iter()
                 .all(|(field, value)| attributes[field.as_str()].as_str() == Some(value))
         })
-        .map(|(name, attributes, price)| (name, Value::String(product(world, attributes, price).to_string())))
+        .map(|(name, attributes, price)| {
+            (
+                name,
+                Value::String(product(world, &attributes, price).to_string()),
+            )
+        })
         .collect();
     let (page, next) = paging.page(keyed);
     Ok(match next {
@@ -100,7 +105,7 @@ fn attributes(world: &World, found: &InstanceType) -> Value {
     })
 }
 
-fn product(world: &World, attributes: Value, price_micro_usd_per_hour: u64) -> Value {
+fn product(world: &World, attributes: &Value, price_micro_usd_per_hour: u64) -> Value {
     let name = attributes["instanceType"].as_str().unwrap_or_default().to_owned();
     let sku = random::hex(world.options.seed, &["sku", &name], 16).to_uppercase();
     let (term, rate) = (

@@ -276,11 +276,11 @@ impl World {
             "arn:aws:ec2:{}:{ACCOUNT}:instance/{instance_id}",
             self.options.region
         );
-        self.emit_event(detail_type, "aws.ec2", json!([arn]), detail);
+        self.emit_event(detail_type, "aws.ec2", &json!([arn]), &detail);
     }
 
     /// Sends any event towards the queue.
-    pub fn emit_event(&mut self, detail_type: &str, source: &str, resources: Value, detail: Value) {
+    pub fn emit_event(&mut self, detail_type: &str, source: &str, resources: &Value, detail: &Value) {
         let id = self.new_uuid();
         let time = self
             .clock
