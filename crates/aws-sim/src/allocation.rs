@@ -146,6 +146,7 @@ pub fn tries(
 mod tests {
     use proptest::prelude::*;
 
+    use super::Strategy;
     use super::*;
 
     fn candidate(key: &str, price: u64, depth: u64, priority: Option<f64>) -> Candidate {
