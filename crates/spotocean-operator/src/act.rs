@@ -169,8 +169,8 @@ impl<C: Cloud> Actor<C> {
             Command::SetOceanFinalizer { ocean, uid, present } => {
                 writer.set_ocean_finalizer(&ocean.0, uid.as_str(), *present).await
             }
-            Command::Purchase(purchase) => self.purchase(purchase).await,
-            Command::Replay { launch, templates } => self.replay(launch, templates).await,
+            Command::Purchase(purchase) => Box::pin(self.purchase(purchase)).await,
+            Command::Replay { launch, templates } => Box::pin(self.replay(launch, templates)).await,
             Command::SetLaunchStatus { name, uid, status } => {
                 writer.set_launch_status(&name.0, uid.as_str(), status).await
             }

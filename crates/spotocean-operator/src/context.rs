@@ -71,7 +71,8 @@ impl<C> Context<C> {
         call: impl Future<Output = Result<T, CloudError>>,
     ) -> Result<T, CloudError> {
         let started = Instant::now();
-        let result = match tokio::time::timeout(limit, call).await {
+        // Futures of the AWS SDK take tens of kilobytes: they must not add up in every caller's.
+        let result = match tokio::time::timeout(limit, Box::pin(call)).await {
             Ok(result) => result,
             Err(_) => Err(CloudError {
                 kind: CloudErrorKind::Unknown,
