@@ -177,8 +177,10 @@ impl Pass<'_> {
         lots: Vec<(PoolKey, launch::Lot)>,
         closed: &mut BTreeMap<PoolKey, PoolClosed>,
     ) -> Vec<Purchase> {
-        let by_key: BTreeMap<&PoolKey, &Supply> =
-            supplies.iter().map(|supply| (&supply.view.key, *supply)).collect();
+        let by_key: BTreeMap<&PoolKey, &Supply> = supplies
+            .iter()
+            .map(|supply| (&supply.view.key, *supply))
+            .collect();
         let mut purchases = Vec::new();
         for (number, (pool, lot)) in lots.into_iter().enumerate() {
             let Some((view, stock)) = by_key

@@ -10,7 +10,7 @@ use spotocean_api::ocean_node::OceanNode;
 use spotocean_api::quantity::Quantity;
 use spotocean_api::spot_ocean::SpotOcean;
 use spotocean_core::capacity_type::CapacityType;
-use spotocean_core::id::{LaunchName, OceanName, Uid};
+use spotocean_core::id::{InstanceId, LaunchName, OceanName, Uid};
 use spotocean_core::instance::{TAG_CLUSTER_UID, TAG_LAUNCH, TAG_OCEAN_UID};
 use spotocean_core::money::PricePerHour;
 use spotocean_core::offering::Market;
@@ -287,7 +287,7 @@ fn of_node(snapshot: &Snapshot, own: &OceanNode) -> Amounts {
     let reported = snapshot
         .nodes
         .iter()
-        .find(|node| instance.is_some() && node.instance.as_ref().map(|id| id.as_str()) == instance);
+        .find(|node| instance.is_some() && node.instance.as_ref().map(InstanceId::as_str) == instance);
     if let Some(node) = reported {
         amounts[2] = node.capacity.cpu_millis;
         amounts[3] = node.capacity.memory_bytes;

@@ -4,10 +4,10 @@
 //! first. [`crate::plan`] shows provisioning the world as it will be
 //! ([`foreseen`]); provisioning itself knows nothing of this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use spotocean_api::ocean_node::OceanNodeReason;
+use spotocean_api::ocean_node::{OceanNodeReason, Phase};
 use spotocean_core::id::ObjectKey;
 use spotocean_core::pod::{Pod, PodPhase};
 
@@ -30,17 +30,32 @@ pub fn displaced_pods(snapshot: &Snapshot) -> BTreeMap<ObjectKey, Arc<Pod>> {
     displaced
 }
 
-/// The snapshot as it will be once those pods wait, or `None` when there are none.
+/// The snapshot as it will be once those pods wait and their nodes are on record as leaving, or `None` when
+/// there are none. Without the second half the pods would be planned back onto the nodes they leave.
 #[must_use]
 pub fn foreseen(snapshot: &Snapshot) -> Option<Snapshot> {
     let displaced = displaced_pods(snapshot);
     if displaced.is_empty() {
         return None;
     }
+    let view = View::of(snapshot);
+    let leaving: BTreeSet<_> = view
+        .members()
+        .filter(|member| is_leaving(&view, member))
+        .map(|member| member.name)
+        .collect();
     let mut foreseen = snapshot.clone();
     for pod in &mut foreseen.pods {
         if let Some(unbound) = displaced.get(&pod.key) {
             *pod = unbound.clone();
+        }
+    }
+    for own in &mut foreseen.ocean_nodes {
+        let name = own.metadata.name.as_deref().unwrap_or_default();
+        if leaving.contains(name) {
+            let mut leaves = own.as_ref().clone();
+            leaves.status.get_or_insert_default().phase = Phase::Draining;
+            *own = Arc::new(leaves);
         }
     }
     Some(foreseen)

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use spotocean_api::ocean_node::{OceanNode, OceanNodeReason};
+use spotocean_api::ocean_node::{OceanNode, OceanNodeReason, Phase};
 use spotocean_core::id::ObjectKey;
 use spotocean_core::pod::Pod;
 
@@ -159,8 +159,9 @@ fn is_futile(
         .as_ref()
         .is_some_and(|at| at.0 + PATIENCE < now);
     let node = status.node_name.as_deref().unwrap_or_default();
+    let is_in_service = status.phase == Phase::Initialized && own.metadata.deletion_timestamp.is_none();
     let came = pods_of(own).any(|key| bound.contains(&(&key, node)));
-    ready_for_long && !came && !busy.contains(node)
+    is_in_service && ready_for_long && !came && !busy.contains(node)
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ pub fn landscape(snapshot: &Snapshot, supplies: &[Supply]) -> Landscape {
             && own.metadata.deletion_timestamp.is_none();
         let launch = launches.get(own.spec.launch_name.as_str());
         if !has_node && is_coming {
-            survey.add_coming(own, launch.map(|launch| launch.as_ref()), &mut landscape);
+            survey.add_coming(own, launch.map(AsRef::as_ref), &mut landscape);
         }
     }
     landscape.nodes.sort_by(|a, b| a.name.cmp(&b.name));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use proptest::prelude::*;
 use spotocean_api::ocean_launch::{LaunchPhase, OceanLaunchStatus};
 use spotocean_api::ocean_node::Phase;
 use spotocean_api::spot_ocean::SpotOcean;
@@ -121,7 +123,7 @@ fn the_same_look_plans_the_same_purchases() {
     let snapshot = world(7).build();
     assert_eq!(provision(&snapshot), provision(&snapshot));
     let later = world(7)
-        .with(|snapshot| snapshot.now = snapshot.now + SignedDuration::from_millis(1))
+        .with(|snapshot| snapshot.now += SignedDuration::from_millis(1))
         .build();
     let tokens = |provision: &Provision| -> BTreeSet<String> {
         purchases(provision)
@@ -157,6 +159,28 @@ fn what_is_on_its_way_is_not_bought_again() {
         8,
         "they wait all the same"
     );
+}
+
+#[test]
+fn a_replacement_is_bought_in_the_look_that_hears_the_notice() {
+    let world = world(0)
+        .member("a", "shop", Phase::Initialized)
+        .pod(fixtures::running("web", "a"));
+    let bought_for = |snapshot: &Snapshot| -> usize {
+        let commands = crate::plan::plan(snapshot).commands;
+        let purchases = commands.iter().filter_map(|planned| match &planned.command {
+            Command::Purchase(purchase) => Some(&purchase.nodes),
+            _ => None,
+        });
+        purchases.flatten().map(|node| node.spec.for_pods.len()).sum()
+    };
+    assert_eq!(bought_for(&world.clone().build()), 0);
+    let warned = world.event(
+        "a",
+        spotocean_core::port::CloudEventKind::SpotInterruption,
+        fixtures::now(),
+    );
+    assert_eq!(bought_for(&warned.build()), 1);
 }
 
 #[test]
@@ -278,8 +302,7 @@ fn the_brake_and_limits_hold_purchases_back() {
         let mut world = world(3);
         for number in 0..count {
             let mut own = fixtures::ocean_node(&format!("n{number}"), "other", Phase::Launched);
-            own.metadata.creation_timestamp =
-                Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(ago(1)));
+            own.metadata.creation_timestamp = Some(Time(ago(1)));
             world = world.ocean_node(own);
         }
         provision(&world.build())
@@ -324,7 +347,7 @@ fn a_request_that_ec2_left_untried_rests() {
     let mut launch = purchases(&provision_first)[0].launch.clone();
     launch.status = Some(OceanLaunchStatus {
         phase: LaunchPhase::Answered,
-        answered_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(ago(5))),
+        answered_at: Some(Time(ago(5))),
         errors: vec![spotocean_api::ocean_launch::LaunchError::default()],
         ..OceanLaunchStatus::default()
     });
@@ -337,4 +360,48 @@ fn a_request_that_ec2_left_untried_rests() {
             .message
             .contains("very request")
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever waits and whatever limits there are: the guard, which counts with its own code, takes nothing out.
+    #[test]
+    fn purchases_stay_within_limits_and_brake(
+        cpus in prop::collection::vec(100_i64..6_000, 0..60),
+        recent in 0_usize..25,
+        nodes in prop::option::of(0_i64..30),
+        cpu in prop::option::of(0_i64..200),
+        dollars in prop::option::of(0_i64..10),
+    ) {
+        let mut ocean = selecting("shop", &["main", "more"]);
+        let limits = [("nodes", nodes), ("cpu", cpu), ("hourlyCost", dollars)];
+        for (key, amount) in limits {
+            if let Some(amount) = amount {
+                ocean.spec.limits.insert(key.into(), amount.to_string().as_str().into());
+            }
+        }
+        let mut world = with_ocean(ocean, 0);
+        for (number, cpu_millis) in cpus.iter().enumerate() {
+            let mut one = pod(&format!("web-{number:03}"));
+            Arc::make_mut(&mut one.shape).requests.cpu_millis = *cpu_millis;
+            world = world.pod(one);
+        }
+        for number in 0..recent {
+            let mut own = fixtures::ocean_node(&format!("n{number}"), "shop", Phase::Launched);
+            own.metadata.creation_timestamp = Some(Time(ago(1)));
+            world = world.ocean_node(own);
+        }
+        let snapshot = world.build();
+        let provision = provision(&snapshot);
+        prop_assert!(bought(&provision) <= 20_usize.saturating_sub(recent));
+        let tokens: BTreeSet<_> =
+            purchases(&provision).iter().map(|purchase| &purchase.launch.spec.client_token).collect();
+        prop_assert_eq!(tokens.len(), purchases(&provision).len());
+        let plan = Plan {
+            commands: provision.commands.clone(),
+            ..crate::plan::plan(&snapshot)
+        };
+        prop_assert_eq!(guard(&snapshot, plan).plan.stripped, []);
+    }
 }

@@ -146,92 +146,60 @@ fn members_left_over_say_why() {
     }
 }
 
+/// What becomes of a launch in phase `before` when its call fails: its phase, whether an answer is on record, the scope.
+fn after_failure(
+    before: LaunchPhase,
+    kind: CloudErrorKind,
+    code: &str,
+) -> (LaunchPhase, bool, LaunchErrorScope) {
+    let launch = in_phase(&["a"], before);
+    let commands = settle(&launch, &members(&["a"]), &failed(kind, code), now());
+    let status = launch_status(&commands);
+    (status.phase, status.answered_at.is_some(), status.errors[0].scope)
+}
+
 #[test]
 fn failures_of_the_call_are_told_apart() {
     use CloudErrorKind::{Invalid, NotFound, Throttled, TokenMismatch, Unauthorized, Unknown};
     use LaunchErrorScope::{Account, Request, Throttle};
-    let rows = [
-        (
-            LaunchPhase::Pending,
-            Unknown,
-            "NoAnswer",
-            LaunchPhase::Unknown,
-            false,
-            Throttle,
-        ),
-        (
-            LaunchPhase::Pending,
-            Throttled,
-            "RequestLimitExceeded",
-            LaunchPhase::Answered,
-            true,
-            Throttle,
-        ),
-        (
-            LaunchPhase::Pending,
-            Invalid,
-            "InvalidParameterValue",
-            LaunchPhase::Answered,
-            true,
-            Request,
-        ),
-        (
-            LaunchPhase::Pending,
-            Unauthorized,
-            "UnauthorizedOperation",
-            LaunchPhase::Answered,
-            true,
-            Account,
-        ),
-        (
-            LaunchPhase::Pending,
-            NotFound,
-            "InvalidLaunchTemplateName.NotFoundException",
-            LaunchPhase::Answered,
-            true,
-            Throttle,
-        ),
-        (
-            LaunchPhase::Pending,
-            TokenMismatch,
-            "IdempotentParameterMismatch",
-            LaunchPhase::Unknown,
-            true,
-            Request,
-        ),
-        (
-            LaunchPhase::Unknown,
-            Throttled,
-            "RequestLimitExceeded",
-            LaunchPhase::Unknown,
-            false,
-            Throttle,
-        ),
-        (
-            LaunchPhase::Unknown,
-            Invalid,
-            "InvalidParameterValue",
-            LaunchPhase::Unknown,
-            true,
-            Request,
-        ),
-    ];
-    for (before, kind, code, after, has_answer, scope) in rows {
-        let commands = settle(
-            &in_phase(&["a"], before),
-            &members(&["a"]),
-            &failed(kind, code),
-            now(),
-        );
-        let status = launch_status(&commands);
-        assert_eq!(status.phase, after, "{code} after {before:?}");
+    use LaunchPhase::{Answered, Pending};
+    let open = LaunchPhase::Unknown;
+    let gone = "InvalidLaunchTemplateName.NotFoundException";
+    let check = |before, kind, code: &str, expected| {
         assert_eq!(
-            status.answered_at.is_some(),
-            has_answer,
+            after_failure(before, kind, code),
+            expected,
             "{code} after {before:?}"
         );
-        assert_eq!(status.errors[0].scope, scope, "{code}");
-    }
+    };
+    check(Pending, Unknown, "NoAnswer", (open, false, Throttle));
+    check(
+        Pending,
+        Throttled,
+        "RequestLimitExceeded",
+        (Answered, true, Throttle),
+    );
+    check(
+        Pending,
+        Invalid,
+        "InvalidParameterValue",
+        (Answered, true, Request),
+    );
+    check(
+        Pending,
+        Unauthorized,
+        "UnauthorizedOperation",
+        (Answered, true, Account),
+    );
+    check(Pending, NotFound, gone, (Answered, true, Throttle));
+    check(
+        Pending,
+        TokenMismatch,
+        "IdempotentParameterMismatch",
+        (open, true, Request),
+    );
+    check(open, Throttled, "RequestLimitExceeded", (open, false, Throttle));
+    check(open, Invalid, "InvalidParameterValue", (open, true, Request));
 }
 
 fn world(launch: OceanLaunch, names: &[&str]) -> SnapshotBuilder {

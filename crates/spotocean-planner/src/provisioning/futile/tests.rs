@@ -32,6 +32,7 @@ fn a_ready_node_without_its_pods_is_futile() {
             0,
         ),
         (bought_for_web(snapshot(), "a", Phase::Initialized), 0),
+        (bought_for_web(world(), "a", Phase::Draining), 0),
         (
             bought_for_web(
                 bought_for_web(world(), "a", Phase::Initialized),

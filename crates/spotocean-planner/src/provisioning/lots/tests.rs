@@ -1,10 +1,10 @@
 //! Half-open markets, and lots that stay within the pool's shares.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spotocean_api::ocean_launch::{
     FleetOverride, LaunchError, LaunchErrorScope, LaunchPhase, LaunchTemplateConfig, OceanLaunch,
     OceanLaunchSpec, OceanLaunchStatus,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spotocean_core::id::ObjectKey;
 use spotocean_core::money::PricePerHour;
 use spotocean_core::resources::Resources;
@@ -88,8 +88,10 @@ fn node(number: usize, candidates: &[Market]) -> NewNode {
 fn made(world: SnapshotBuilder, nodes: usize, candidates: &[Market]) -> (Lots, Solution) {
     let snapshot = world.build();
     let cooldowns = Cooldowns::of(&snapshot);
-    let supplies: Vec<Supply> =
-        pools_of(&snapshot.oceans[0]).into_iter().map(|view| supply(&snapshot, &cooldowns, view)).collect();
+    let supplies: Vec<Supply> = pools_of(&snapshot.oceans[0])
+        .into_iter()
+        .map(|view| supply(&snapshot, &cooldowns, view))
+        .collect();
     let pass = Pass {
         snapshot: &snapshot,
         cooldowns,
@@ -106,23 +108,46 @@ fn made(world: SnapshotBuilder, nodes: usize, candidates: &[Market]) -> (Lots, S
 
 #[test]
 fn a_half_open_market_is_tried_by_one_small_launch() {
-    let (dry, other) = (market("m5.large", "us-east-1a"), market("m5.xlarge", "us-east-1b"));
+    let (dry, other) = (
+        market("m5.large", "us-east-1a"),
+        market("m5.xlarge", "us-east-1b"),
+    );
     let only = std::slice::from_ref(&dry);
     let offers = |lots: &Lots, place: &Market| {
-        lots.lots.iter().filter(|(_, lot)| lot.markets.contains(place)).map(|(_, lot)| lot.nodes.len()).sum::<usize>()
+        lots.lots
+            .iter()
+            .filter(|(_, lot)| lot.markets.contains(place))
+            .map(|(_, lot)| lot.nodes.len())
+            .sum::<usize>()
     };
     let half_open = || world(vec![launch(Some(200))]);
     let (lots, solution) = made(half_open(), 5, only);
-    assert_eq!((offers(&lots, &dry), solution.unplaced.len()), (1, 4), "one goes ahead, four wait");
+    assert_eq!(
+        (offers(&lots, &dry), solution.unplaced.len()),
+        (1, 4),
+        "one goes ahead, four wait"
+    );
     assert!(lots.is_probing);
     let (lots, solution) = made(half_open(), 5, &[dry.clone(), other.clone()]);
-    assert_eq!((offers(&lots, &dry), solution.unplaced.len()), (0, 0), "the others take the place");
+    assert_eq!(
+        (offers(&lots, &dry), solution.unplaced.len()),
+        (0, 0),
+        "the others take the place"
+    );
     let (lots, _) = made(half_open(), 2, &[dry.clone(), other]);
     assert!(offers(&lots, &dry) > 0, "a small launch may try");
     let (lots, solution) = made(world(vec![launch(Some(200)), launch(None)]), 2, only);
-    assert_eq!((offers(&lots, &dry), solution.unplaced.len()), (0, 2), "it is being tried already");
+    assert_eq!(
+        (offers(&lots, &dry), solution.unplaced.len()),
+        (0, 2),
+        "it is being tried already"
+    );
     let (lots, solution) = made(world(Vec::new()), 5, only);
-    assert_eq!((offers(&lots, &dry), solution.unplaced.len()), (5, 0), "nothing has happened");
+    assert_eq!(
+        (offers(&lots, &dry), solution.unplaced.len()),
+        (5, 0),
+        "nothing has happened"
+    );
 }
 
 #[test]
@@ -137,7 +162,10 @@ fn equal_nodes_are_one_lot_until_caps_speak() {
     assert!(lots.few_markets.is_empty());
     let (lots, solution) = made(world(Vec::new()), 30, &grid);
     let nodes: usize = lots.lots.iter().map(|(_, lot)| lot.nodes.len()).sum();
-    assert_eq!((nodes, solution.new_nodes.len(), solution.unplaced.len()), (30, 30, 0));
+    assert_eq!(
+        (nodes, solution.new_nodes.len(), solution.unplaced.len()),
+        (30, 30, 0)
+    );
     assert!(lots.lots.len() > 1);
     let (lots, _) = made(world(Vec::new()), 30, &grid[..2]);
     assert!(lots.few_markets.values().next().unwrap().contains("2 markets"));

@@ -23,8 +23,10 @@ fn world() -> SnapshotBuilder {
 fn seen(world: SnapshotBuilder) -> Landscape {
     let snapshot = world.build();
     let cooldowns = Cooldowns::default();
-    let supplies: Vec<Supply> =
-        pools_of(&snapshot.oceans[0]).into_iter().map(|view| supply(&snapshot, &cooldowns, view)).collect();
+    let supplies: Vec<Supply> = pools_of(&snapshot.oceans[0])
+        .into_iter()
+        .map(|view| supply(&snapshot, &cooldowns, view))
+        .collect();
     landscape(&snapshot, &supplies)
 }
 
@@ -59,7 +61,12 @@ fn taint(key: &str) -> Taint {
 
 /// Node `a`, just registered: not ready, with all that passes and one taint that stays.
 fn young_node() -> Node {
-    let keys = [label::NOT_READY_TAINT, UNREGISTERED_TAINT, "cni/agent-not-ready", "dedicated"];
+    let keys = [
+        label::NOT_READY_TAINT,
+        UNREGISTERED_TAINT,
+        "cni/agent-not-ready",
+        "dedicated",
+    ];
     Node {
         taints: keys.into_iter().map(taint).collect(),
         readiness: Readiness::NotReady { since: ago(5) },
@@ -70,14 +77,28 @@ fn young_node() -> Node {
 
 #[test]
 fn a_starting_node_is_what_it_will_be() {
-    let starting = only(world().ocean_node(own(Phase::Registered)).node(young_node()).pod(pod("web")));
+    let starting = only(
+        world()
+            .ocean_node(own(Phase::Registered))
+            .node(young_node())
+            .pod(pod("web")),
+    );
     assert!(starting.accepts_pods);
     assert_eq!(starting.taints, [taint("dedicated")]);
-    assert_eq!(starting.labels.get(label::ZONE).map(AsRef::as_ref), Some("us-east-1a"));
-    assert_eq!(starting.labels.get(label::INSTANCE_TYPE).map(AsRef::as_ref), Some("m5.large"));
+    assert_eq!(
+        starting.labels.get(label::ZONE).map(AsRef::as_ref),
+        Some("us-east-1a")
+    );
+    assert_eq!(
+        starting.labels.get(label::INSTANCE_TYPE).map(AsRef::as_ref),
+        Some("m5.large")
+    );
     assert_eq!(starting.pods.len(), 1, "the pod it is for is on it already");
     let ready = only(world().ocean_node(own(Phase::Initialized)).node(young_node()));
-    assert!(!ready.accepts_pods, "in service a node that is not ready takes no pods");
+    assert!(
+        !ready.accepts_pods,
+        "in service a node that is not ready takes no pods"
+    );
     assert_eq!(ready.taints.len(), 4);
 }
 
@@ -90,9 +111,22 @@ fn nodes_that_leave_take_no_pods() {
     let mut deleted = own(Phase::Initialized);
     deleted.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
     let rows = [
-        (world().ocean_node(own(Phase::Initialized)).node(fixtures::node("a", "shop")), true),
-        (world().ocean_node(own(Phase::Draining)).node(fixtures::node("a", "shop")), false),
-        (world().ocean_node(deleted).node(fixtures::node("a", "shop")), false),
+        (
+            world()
+                .ocean_node(own(Phase::Initialized))
+                .node(fixtures::node("a", "shop")),
+            true,
+        ),
+        (
+            world()
+                .ocean_node(own(Phase::Draining))
+                .node(fixtures::node("a", "shop")),
+            false,
+        ),
+        (
+            world().ocean_node(deleted).node(fixtures::node("a", "shop")),
+            false,
+        ),
         (world().ocean_node(own(Phase::Initialized)).node(cordoned), false),
         (world().node(fixtures::node("a", "shop")), true),
     ];
@@ -107,7 +141,10 @@ fn pods_stay_nominated_until_the_scheduler_had_its_moment() {
         let mut own = own(Phase::Initialized);
         own.status.as_mut().unwrap().initialized_at =
             Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(ago(seconds)));
-        world().ocean_node(own).node(fixtures::node("a", "shop")).pod(pod("web"))
+        world()
+            .ocean_node(own)
+            .node(fixtures::node("a", "shop"))
+            .pod(pod("web"))
     };
     assert_eq!(seen(initialized(29)).nominated.len(), 1);
     assert_eq!(seen(initialized(31)).nominated.len(), 0);
@@ -117,7 +154,11 @@ fn pods_stay_nominated_until_the_scheduler_had_its_moment() {
 
 /// The launch of OceanNode `a`, over m5.large in zone a and m5.xlarge in zones a and b.
 fn launch() -> OceanLaunch {
-    let places = [("m5.large", "us-east-1a"), ("m5.xlarge", "us-east-1a"), ("m5.xlarge", "us-east-1b")];
+    let places = [
+        ("m5.large", "us-east-1a"),
+        ("m5.xlarge", "us-east-1a"),
+        ("m5.xlarge", "us-east-1b"),
+    ];
     let overrides = places.map(|(instance_type, zone)| FleetOverride {
         instance_type: instance_type.into(),
         zone: zone.into(),
@@ -153,10 +194,16 @@ fn what_ec2_has_not_decided_is_left_open() {
     );
     assert_eq!(pending.labels.get(label::ZONE), None, "two zones");
     assert_eq!(pending.labels.get(label::INSTANCE_TYPE), None, "two types");
-    assert_eq!(pending.labels.get(label::INSTANCE_CATEGORY).map(AsRef::as_ref), Some("m"));
+    assert_eq!(
+        pending.labels.get(label::INSTANCE_CATEGORY).map(AsRef::as_ref),
+        Some("m")
+    );
     assert_eq!(pending.allocatable.cpu_millis, 1930, "the smaller type's");
     let launched = only(world().ocean_node(own(Phase::Launched)));
-    assert_eq!(launched.labels.get(label::ZONE).map(AsRef::as_ref), Some("us-east-1a"));
+    assert_eq!(
+        launched.labels.get(label::ZONE).map(AsRef::as_ref),
+        Some("us-east-1a")
+    );
     assert_eq!(launched.allocatable.cpu_millis, 1930);
 }
 
@@ -183,14 +230,22 @@ fn daemons_that_will_come_are_kept_room_for() {
             ..spotocean_core::pod::PodShape::default()
         }),
     };
-    let with = |tolerated| {
-        world().with(|snapshot| snapshot.daemon_sets.push(Arc::new(agent(tolerated))))
-    };
+    let with = |tolerated| world().with(|snapshot| snapshot.daemon_sets.push(Arc::new(agent(tolerated))));
     let reserved = |world: SnapshotBuilder| only(world).reserved.cpu_millis;
     let coming = own(Phase::Launched);
     assert_eq!(reserved(with(true).ocean_node(coming.clone())), 100);
-    assert_eq!(reserved(with(false).ocean_node(coming)), 0, "it selects other nodes");
-    let there = with(true).ocean_node(own(Phase::Registered)).node(fixtures::node("a", "shop"));
+    assert_eq!(
+        reserved(with(false).ocean_node(coming)),
+        0,
+        "it selects other nodes"
+    );
+    let there = with(true)
+        .ocean_node(own(Phase::Registered))
+        .node(fixtures::node("a", "shop"));
     assert_eq!(reserved(there.clone()), 100);
-    assert_eq!(reserved(there.pod(daemon("agent-a", "a")).pod(running("b", "a"))), 0, "it is there");
+    assert_eq!(
+        reserved(there.pod(daemon("agent-a", "a")).pod(running("b", "a"))),
+        0,
+        "it is there"
+    );
 }

@@ -45,12 +45,20 @@ fn check(spoil: impl FnOnce(&mut World), reason: Reason, text: &str) {
 fn what_is_missing_is_named_with_what_to_change() {
     use CloudErrorKind::{NotFound, Throttled, Unauthorized, Unknown};
     check(
-        |own| own.subnets.values_mut().for_each(|found| *found = answer(Vec::new())),
+        |own| {
+            own.subnets
+                .values_mut()
+                .for_each(|found| *found = answer(Vec::new()))
+        },
         Reason::SubnetNotFound,
         "no subnet has tag cluster=shop",
     );
     check(
-        |own| own.security_groups.values_mut().for_each(|found| *found = answer(Vec::new())),
+        |own| {
+            own.security_groups
+                .values_mut()
+                .for_each(|found| *found = answer(Vec::new()))
+        },
         Reason::SecurityGroupNotFound,
         "no security group has tag cluster=shop",
     );
@@ -61,41 +69,86 @@ fn what_is_missing_is_named_with_what_to_change() {
                 ..subnet
             };
             let moved: Vec<_> = subnets().into_iter().map(elsewhere).collect();
-            own.subnets.values_mut().for_each(|found| *found = answer(moved.clone()));
+            own.subnets
+                .values_mut()
+                .for_each(|found| *found = answer(moved.clone()));
         },
         Reason::NetworkMismatch,
         "subnets are in vpc-2 and security groups in vpc-1",
     );
     check(
-        |own| own.images.values_mut().for_each(|found| *found = answer(Vec::new())),
+        |own| {
+            own.images
+                .values_mut()
+                .for_each(|found| *found = answer(Vec::new()))
+        },
         Reason::ImageNotFound,
         "AL2023 image for Kubernetes 1.36",
     );
     check(
-        |own| own.instance_profiles.values_mut().for_each(|found| *found = failed(NotFound, "NoSuchEntity")),
+        |own| {
+            own.instance_profiles
+                .values_mut()
+                .for_each(|found| *found = failed(NotFound, "NoSuchEntity"))
+        },
         Reason::RoleNotFound,
         "no IAM role node-role",
     );
     check(
-        |own| own.access.values_mut().for_each(|found| *found = answer(AccessOutcome::Entry(AccessEntryOutcome::WrongType))),
+        |own| {
+            own.access
+                .values_mut()
+                .for_each(|found| *found = answer(AccessOutcome::Entry(AccessEntryOutcome::WrongType)))
+        },
         Reason::RoleNotAdmitted,
         "not of type EC2_LINUX",
     );
     check(
-        |own| own.clusters.values_mut().for_each(|found| *found = failed(NotFound, "ResourceNotFoundException")),
+        |own| {
+            own.clusters
+                .values_mut()
+                .for_each(|found| *found = failed(NotFound, "ResourceNotFoundException"))
+        },
         Reason::WrongCluster,
         "EKS knows no cluster shop",
     );
     let rows = [
-        (Unauthorized, "UnauthorizedOperation", Reason::AccessDenied, "service control policy"),
-        (Unauthorized, "ExpiredToken", Reason::CredentialsInvalid, "credentials"),
+        (
+            Unauthorized,
+            "UnauthorizedOperation",
+            Reason::AccessDenied,
+            "service control policy",
+        ),
+        (
+            Unauthorized,
+            "ExpiredToken",
+            Reason::CredentialsInvalid,
+            "credentials",
+        ),
         (Throttled, "RequestLimitExceeded", Reason::Throttled, "by itself"),
-        (Unknown, "NoAnswer", Reason::Unreachable, "does not answer AnAction"),
+        (
+            Unknown,
+            "NoAnswer",
+            Reason::Unreachable,
+            "does not answer AnAction",
+        ),
     ];
     for (kind, code, reason, text) in rows {
-        check(|own| own.subnets.values_mut().for_each(|found| *found = failed(kind, code)), reason, text);
+        check(
+            |own| {
+                own.subnets
+                    .values_mut()
+                    .for_each(|found| *found = failed(kind, code))
+            },
+            reason,
+            text,
+        );
     }
-    check(|own| own.subnets.clear(), Reason::SourcesIncomplete, "not answered yet");
+    check(
+        |own| own.subnets.clear(),
+        Reason::SourcesIncomplete,
+        "not answered yet",
+    );
 }
 
 #[test]
@@ -122,8 +175,15 @@ fn inline_facts_win_and_eks_is_not_asked() {
     assert!(asked(own.clone()).clusters.is_empty());
     let pool = resolved(own.with(|snapshot| snapshot.cluster_dns = None)).unwrap();
     assert_eq!(pool.cluster.endpoint.as_ref(), "https://10.0.0.1:6443");
-    assert_eq!(pool.cluster.dns.as_ref(), "10.96.0.10", "the tenth address of the range");
-    assert_eq!(pool.access, None, "a self-managed cluster without aws-auth admits its nodes itself");
+    assert_eq!(
+        pool.cluster.dns.as_ref(),
+        "10.96.0.10",
+        "the tenth address of the range"
+    );
+    assert_eq!(
+        pool.access, None,
+        "a self-managed cluster without aws-auth admits its nodes itself"
+    );
     let half = world(|ocean| {
         inline(ocean);
         ocean.spec.cluster.service_cidr = None;
@@ -139,14 +199,21 @@ fn asked(world: SnapshotBuilder) -> Questions {
 fn only_oceans_that_act_ask_for_effects() {
     let effects = |change: fn(&mut SpotOcean)| {
         let asked = asked(world(change));
-        (asked.subnets.len(), asked.instance_profiles.len(), asked.access.len())
+        (
+            asked.subnets.len(),
+            asked.instance_profiles.len(),
+            asked.access.len(),
+        )
     };
     assert_eq!(effects(|_| {}), (1, 1, 1));
     assert_eq!(effects(|ocean| ocean.spec.mode = Mode::Observe), (1, 0, 0));
     assert_eq!(
         effects(|ocean| {
-            ocean.metadata.annotations =
-                Some([("spotocean.dev/pause".to_owned(), "true".to_owned())].into_iter().collect());
+            ocean.metadata.annotations = Some(
+                [("spotocean.dev/pause".to_owned(), "true".to_owned())]
+                    .into_iter()
+                    .collect(),
+            );
         }),
         (1, 0, 0)
     );
@@ -171,11 +238,19 @@ fn roles_are_admitted_as_the_pool_and_the_cluster_say() {
                 found.result.as_mut().unwrap().authentication_mode = mode.clone();
             }
         });
-        asked(spoilt).access.into_iter().map(|request| request.method).next()
+        asked(spoilt)
+            .access
+            .into_iter()
+            .map(|request| request.method)
+            .next()
     };
     let rows = [
         (Access::Auto, "API", Some(AccessMethod::AccessEntry)),
-        (Access::Auto, "API_AND_CONFIG_MAP", Some(AccessMethod::AccessEntry)),
+        (
+            Access::Auto,
+            "API_AND_CONFIG_MAP",
+            Some(AccessMethod::AccessEntry),
+        ),
         (Access::Auto, "CONFIG_MAP", Some(AccessMethod::AwsAuth)),
         (Access::AwsAuth, "API_AND_CONFIG_MAP", Some(AccessMethod::AwsAuth)),
         (Access::Unmanaged, "API", None),
@@ -199,9 +274,15 @@ fn a_profile_of_the_users_is_looked_up_and_its_role_admitted() {
     assert_eq!(resolved(own()).unwrap().instance_profile.as_ref(), "theirs");
     let gone = own().with(|snapshot| {
         let world = Arc::make_mut(&mut snapshot.world);
-        world.foreign_instance_profiles.values_mut().for_each(|found| *found = answer(None));
+        world
+            .foreign_instance_profiles
+            .values_mut()
+            .for_each(|found| *found = answer(None));
     });
-    assert_eq!(resolved(gone).unwrap_err().reason, Reason::InstanceProfileNotFound);
+    assert_eq!(
+        resolved(gone).unwrap_err().reason,
+        Reason::InstanceProfileNotFound
+    );
 }
 
 #[test]
@@ -212,7 +293,10 @@ fn images_follow_the_clusters_version() {
         version: "latest".into(),
     };
     assert_eq!(query(|_| {}), public("1.36"));
-    assert_eq!(query(|ocean| ocean.spec.cluster.version = Some("1.33".into())), public("1.33"));
+    assert_eq!(
+        query(|ocean| ocean.spec.cluster.version = Some("1.33".into())),
+        public("1.33")
+    );
     let own = query(|ocean| {
         ocean.spec.template.image.selector = vec![spotocean_api::template::ImageTerm {
             id: Some("ami-1".into()),
