@@ -122,6 +122,8 @@ fn types_that_are_not_sold_as_spot_have_no_spot_quote() {
 }
 
 proptest! {
+    // Each case makes a market of thousands of pools.
+    #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn never_gives_more_than_it_has(seed in 0u64..50, orders in prop::collection::vec((0u64..60, any::<bool>()), 1..30)) {
         let mut market = Market::new(catalogue(), seed);
