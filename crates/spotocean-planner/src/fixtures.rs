@@ -3,6 +3,8 @@
 //! Names are the identity: the uid of an object called `x` is `uid-x`, the
 //! instance behind OceanNode `n1` is `i-n1`, its Node is called `n1` too.
 
+pub(crate) mod play;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -116,6 +118,12 @@ pub(crate) fn snapshot() -> SnapshotBuilder {
             attempts: BTreeMap::new(),
             memory: Memory::default(),
         },
+    }
+}
+
+impl From<Snapshot> for SnapshotBuilder {
+    fn from(snapshot: Snapshot) -> Self {
+        Self { snapshot }
     }
 }
 

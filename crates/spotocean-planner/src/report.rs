@@ -4,6 +4,7 @@
 //! Conditions come from one table ([`condition`]), counts and money from the
 //! OceanNodes ([`tally`]). Whether to write it is the shell's business.
 
+mod cause;
 mod condition;
 mod event;
 mod resolved;

@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use spotocean_api::annotation::TERMINATION_FINALIZER;
 use spotocean_api::ocean_node::{OceanNode, OceanNodeReason, OceanNodeSpec, OceanNodeStatus, Phase};
-use spotocean_api::spot_ocean::SpotOcean;
+use spotocean_api::spot_ocean::{Mode, SpotOcean};
 use spotocean_core::id::{InstanceId, PoolName};
 use spotocean_core::instance::{Instance, TAG_CLUSTER_UID, TAG_LAUNCH, TAG_OCEAN, TAG_OCEAN_UID, TAG_POOL};
 use spotocean_core::node::Node;
@@ -106,10 +106,12 @@ pub(super) fn collect(view: &View<'_>, agenda: &mut Agenda) {
 }
 
 fn terminate(view: &View<'_>, instance: &Instance, agenda: &mut Agenda) {
-    // A paused or unreadable ocean's instances are left alone, explained or not.
+    // A paused, observed or unreadable ocean's instances are left alone, explained or not.
     let owner = owner(view.snapshot, instance);
     let name = instance.tag(TAG_OCEAN).unwrap_or_default();
-    if view.snapshot.unreadable_oceans.contains(name) || owner.is_some_and(|ocean| is_paused(ocean)) {
+    if view.snapshot.unreadable_oceans.contains(name)
+        || owner.is_some_and(|ocean| is_paused(ocean) || ocean.spec.mode == Mode::Observe)
+    {
         return;
     }
     let Some(since) = view.snapshot.memory.unexplained_instances.get(&instance.id) else {

@@ -102,7 +102,8 @@ pub(super) fn mark(view: &View<'_>, member: &Member<'_>, leaving: &Leaving, agen
     let Some(node) = member.node.filter(|node| node.deleted_at.is_none()) else {
         return;
     };
-    let is_off = matches!(member.fate, Fate::Gone | Fate::Stopped) && view.may_remove();
+    let has_pods = member.pods.iter().any(|pod| must_be_freed(pod));
+    let is_off = has_pods && matches!(member.fate, Fate::Gone | Fate::Stopped) && view.may_remove();
     let wanted = [Some(disrupted_taint()), is_off.then(out_of_service_taint)];
     let missing: Vec<Taint> = wanted
         .into_iter()

@@ -14,6 +14,7 @@ use spotocean_core::taint::untolerated;
 
 use super::agenda::Agenda;
 use super::drain::is_for_empty_nodes;
+use super::fate::Fate;
 use super::leaving::{Decision, Leaving, time};
 use super::view::{Member, Standing, View, span};
 
@@ -46,7 +47,9 @@ pub(super) fn decide(
     let Some(node) = member.node.filter(|node| node.is_ready()) else {
         return Decision::Stays;
     };
-    if !is_empty(member) || is_awaited(view, member, node) {
+    // An instance that is not listed cannot be shown to be ours, and could not be terminated.
+    let is_ours = member.fate == Fate::Alive;
+    if !is_ours || !is_empty(member) || is_awaited(view, member, node) {
         return Decision::Stays;
     }
     let leaves = Decision::Leaves(Leaving {

@@ -117,5 +117,5 @@ pub fn is_implausible(view: &View<'_>) -> bool {
 /// How many of `all` may go unexplained or missing at once.
 #[must_use]
 pub fn plausible(all: usize) -> usize {
-    IMPLAUSIBLE_COUNT.max(all.div_ceil(20))
+    IMPLAUSIBLE_COUNT.max(all * 5 / 100)
 }

@@ -116,15 +116,12 @@ pub(super) fn hand_over(view: &View<'_>, member: &Member<'_>, agenda: &mut Agend
     };
     let because = "its ocean or pool goes and leaves its nodes running";
     let orphan = Command::Orphan { instance };
-    let is_handed_over = view
-        .snapshot
-        .attempts
-        .get(&orphan.key())
-        .is_some_and(|attempt| attempt.failures == 0);
-    if !is_handed_over
-        && matches!(member.fate, Fate::Alive | Fate::Missing)
-        && !has_been_missing(view, member)
-    {
+    let attempt = view.snapshot.attempts.get(&orphan.key());
+    let is_off = attempt.is_some_and(|attempt| attempt.failures == 0) || has_been_missing(view, member);
+    if !is_off && member.fate == Fate::Missing {
+        return;
+    }
+    if !is_off {
         agenda.ordinary(orphan, because);
     } else if member.is_deleted() {
         agenda.ordinary(member.release(), because);

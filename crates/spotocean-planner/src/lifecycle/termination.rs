@@ -22,7 +22,8 @@ pub(super) fn finish(view: &View<'_>, member: &Member<'_>, leaving: &Leaving, ag
     if !member.is_deleted() {
         agenda.add(member.delete(), lane, leaving.message.as_str());
     }
-    let is_there = matches!(member.fate, Fate::Alive | Fate::Stopped | Fate::Missing);
+    // One that is not listed cannot be shown to be ours: it is terminated once it is listed, or found gone.
+    let is_there = matches!(member.fate, Fate::Alive | Fate::Stopped);
     if let Some(instance) = member.instance_id.clone().filter(|_| is_there) {
         let command = Command::Terminate {
             instance,

@@ -1,1 +1,253 @@
-//! (tests follow)
+use super::*;
+use crate::fixtures::{SnapshotBuilder, ago, now, ocean, pod, snapshot};
+use crate::plan::{EventSubject, plan};
+use crate::snapshot::{OtherAutoscaler, Source};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use spotocean_api::annotation::PAUSE;
+use spotocean_api::ocean_node::Phase;
+use spotocean_core::port::{CloudError, CloudErrorKind};
+
+fn world() -> SnapshotBuilder {
+    snapshot().ocean(ocean("shop", &["main"]))
+}
+
+fn status(snapshot: &Snapshot) -> SpotOceanStatus {
+    plan(snapshot).statuses.remove("shop").unwrap()
+}
+
+fn condition(status: &SpotOceanStatus, name: &str) -> (String, String) {
+    let found = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == name)
+        .unwrap();
+    (found.status.clone(), found.reason.clone())
+}
+
+fn check(snapshot: &Snapshot, expected: &[(&str, &str, &str)]) {
+    let status = status(snapshot);
+    for (name, value, reason) in expected {
+        let (found, why) = condition(&status, name);
+        assert_eq!(
+            (found.as_str(), why.as_str()),
+            (*value, *reason),
+            "{name}: {:?}",
+            status.conditions
+        );
+    }
+}
+
+fn change_ocean(snapshot: &mut Snapshot, change: impl FnOnce(&mut SpotOcean)) {
+    change(Arc::make_mut(&mut snapshot.oceans[0]));
+}
+
+#[test]
+fn every_condition_is_said_every_time() {
+    let said: Vec<String> = status(&world().build())
+        .conditions
+        .into_iter()
+        .map(|condition| condition.type_)
+        .collect();
+    let all: Vec<&str> = spotocean_api::condition::CONDITION_TYPES
+        .iter()
+        .map(|condition| condition.as_str())
+        .collect();
+    assert_eq!(said, all);
+}
+
+#[test]
+fn an_ocean_nobody_has_looked_at_is_in_progress() {
+    let unresolved = world().build();
+    check(
+        &unresolved,
+        &[
+            ("Ready", "Unknown", "SourcesIncomplete"),
+            ("Reconciling", "True", "SourcesIncomplete"),
+            ("Stalled", "False", "Healthy"),
+        ],
+    );
+    let unread = world().with(|s| s.sources.instances = Source::unread()).build();
+    check(
+        &unread,
+        &[
+            ("CloudAccess", "Unknown", "SourcesIncomplete"),
+            ("Ready", "Unknown", "SourcesIncomplete"),
+        ],
+    );
+}
+
+#[test]
+fn what_stands_in_the_way_is_said() {
+    let error = |kind| {
+        Some(CloudError {
+            kind,
+            action: "DescribeInstances".into(),
+            code: "UnauthorizedOperation".into(),
+            message: "no".into(),
+        })
+    };
+    let denied = world()
+        .with(|s| s.sources.instances.error = error(CloudErrorKind::Unauthorized))
+        .build();
+    check(
+        &denied,
+        &[
+            ("CloudAccess", "False", "AccessDenied"),
+            ("Ready", "False", "AccessDenied"),
+            ("Stalled", "True", "AccessDenied"),
+        ],
+    );
+    let throttled = world()
+        .with(|s| s.sources.instances.error = error(CloudErrorKind::Throttled))
+        .build();
+    check(
+        &throttled,
+        &[
+            ("CloudAccess", "False", "Throttled"),
+            ("Stalled", "False", "Healthy"),
+        ],
+    );
+    let karpenter = world()
+        .with(|s| {
+            s.other_autoscalers.insert(OtherAutoscaler::Karpenter);
+        })
+        .build();
+    check(
+        &karpenter,
+        &[
+            ("OtherAutoscalerActive", "True", "KarpenterFound"),
+            ("Ready", "False", "KarpenterFound"),
+            ("Stalled", "True", "KarpenterFound"),
+        ],
+    );
+    let overlap = SnapshotBuilder::from(karpenter)
+        .with(|s| change_ocean(s, |ocean| ocean.spec.allow_overlap = true))
+        .build();
+    check(&overlap, &[("OtherAutoscalerActive", "False", "OverlapAllowed")]);
+    let stale = world()
+        .with(|s| Arc::make_mut(&mut s.catalogue).spot_prices_as_of = Some(ago(3600)))
+        .build();
+    check(&stale, &[("PricesFresh", "False", "SpotPricesStale")]);
+    let paused = world()
+        .with(|s| {
+            change_ocean(s, |ocean| {
+                ocean.metadata.annotations = Some([(PAUSE.to_owned(), "true".to_owned())].into())
+            });
+        })
+        .build();
+    check(&paused, &[("Ready", "False", "Paused")]);
+    let deleted = world()
+        .with(|s| change_ocean(s, |ocean| ocean.metadata.deletion_timestamp = Some(Time(now()))))
+        .build();
+    check(
+        &deleted,
+        &[
+            ("Ready", "False", "Deleting"),
+            ("Reconciling", "True", "Deleting"),
+        ],
+    );
+}
+
+#[test]
+fn nodes_and_money_are_counted() {
+    let mut snapshot = world()
+        .member("a", "shop", Phase::Initialized)
+        .member("b", "shop", Phase::Launched)
+        .member("gone", "shop", Phase::Terminating)
+        .member("foreign", "other", Phase::Initialized)
+        .pod(pod("p"))
+        .build();
+    for own in &mut snapshot.ocean_nodes {
+        let status = Arc::make_mut(own).status.as_mut().unwrap();
+        status.price_micro_usd_per_hour = Some(38_400);
+    }
+    let status = status(&snapshot);
+    assert_eq!(
+        (status.nodes, status.spot_nodes, status.on_demand_nodes),
+        (Some(2), Some(2), Some(0))
+    );
+    assert_eq!(status.hourly_cost_usd.as_deref(), Some("0.08"));
+    assert_eq!(status.saved.as_deref(), Some("60%"));
+    assert_eq!(status.pools.len(), 1);
+    assert_eq!(
+        (status.pools[0].name.as_str(), status.pools[0].nodes),
+        ("main", 2)
+    );
+    assert_eq!(condition(&status, "Reconciling").0, "True");
+}
+
+#[test]
+fn a_second_report_of_the_same_world_is_the_same() {
+    let mut snapshot = world().member("a", "shop", Phase::Initialized).build();
+    let first = status(&snapshot);
+    change_ocean(&mut snapshot, |ocean| ocean.status = Some(first.clone()));
+    snapshot.now += SignedDuration::from_secs(60);
+    assert_eq!(status(&snapshot), first, "no times that churn");
+}
+
+#[test]
+fn flips_are_told_once_with_their_direction() {
+    let mut snapshot = world().build();
+    let first = status(&snapshot);
+    change_ocean(&mut snapshot, |ocean| ocean.status = Some(first));
+    let told = |snapshot: &Snapshot| -> Vec<(String, bool)> {
+        let events = plan(snapshot).events.into_iter();
+        let of_ocean = events.filter(|event| matches!(event.subject, EventSubject::Ocean { .. }));
+        of_ocean
+            .map(|event| (event.reason.to_string(), event.is_warning))
+            .collect()
+    };
+    assert_eq!(told(&snapshot), []);
+    snapshot.other_autoscalers.insert(OtherAutoscaler::Karpenter);
+    assert_eq!(
+        told(&snapshot),
+        [
+            ("KarpenterFound".to_owned(), true),
+            ("KarpenterFound".to_owned(), true)
+        ]
+    );
+}
+
+#[test]
+fn a_node_that_leaves_is_told_on_both_objects() {
+    let snapshot = world().member("a", "shop", Phase::Initialized).with(|s| {
+        let own = Arc::make_mut(&mut s.ocean_nodes[0]);
+        own.metadata.deletion_timestamp = Some(Time(now()));
+    });
+    let events = plan(&snapshot.build()).events;
+    let subjects: Vec<bool> = events
+        .iter()
+        .map(|event| matches!(event.subject, EventSubject::Node { .. }))
+        .collect();
+    assert_eq!(subjects, [false, true]);
+    assert!(events.iter().all(|event| event.reason.as_ref() == "Requested"));
+}
+
+#[test]
+fn a_pod_left_over_hears_why() {
+    let snapshot = world().pod(pod("p")).build();
+    let events = plan(&snapshot).events;
+    let [event] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert!(matches!(&event.subject, EventSubject::Pod { key, .. } if key.name.as_ref() == "p"));
+    assert!(
+        event.message.starts_with("no pool serves this pod: shop/main: "),
+        "{}",
+        event.message
+    );
+    assert_eq!(status(&snapshot).pending_pods, Some(1));
+}
+
+#[test]
+fn money_is_rounded_half_up() {
+    for (micro_usd, expected) in [
+        (0, "0.00"),
+        (4_999, "0.00"),
+        (5_000, "0.01"),
+        (12_345_678, "12.35"),
+    ] {
+        assert_eq!(dollars(PricePerHour(micro_usd)), expected);
+    }
+}
