@@ -1,7 +1,7 @@
 //! What a plan needs to know of AWS beyond prices: questions, and the answers
 //! the shell has so far.
 //!
-//! [`questions`] are derived from the oceans, so a cache entry is found by the
+//! [`questions()`] are derived from the oceans, so a cache entry is found by the
 //! question itself and no answer can belong to the wrong pool.
 //! [`resolve`](resolve::resolve) reads the answers back for one pool.
 

@@ -3,10 +3,12 @@
 use spotocean_api::ocean_launch::OceanLaunchSpec;
 use spotocean_api::spot_ocean::Mode;
 use spotocean_core::capacity_type::CapacityType;
-use spotocean_core::instance::InstanceState;
+use spotocean_core::instance::{InstanceState, TAG_LAUNCH};
 use spotocean_core::launch::ErrorScope;
 
+use super::reconcile::keys;
 use super::*;
+use crate::command::CommandKey;
 use crate::fixtures::{self, SnapshotBuilder, ago, metadata, now, ocean, snapshot};
 use crate::snapshot::Attempt;
 
