@@ -39,7 +39,7 @@ pub struct OceanLabels {
 pub struct CommandLabels {
     /// The command's variant.
     pub kind: String,
-    /// done, stale or failed.
+    /// done, stale, held_up (429: a disruption budget, or an apiserver that is too busy) or failed.
     pub outcome: String,
 }
 

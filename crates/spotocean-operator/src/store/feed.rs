@@ -162,7 +162,8 @@ fn take<K: Kind>(event: Event<K>, store: &Store, wake: &Wake) {
             match seen {
                 Seen::Ignored => None,
                 Seen::Replaced(before) if !K::differs(&before, &after) => None,
-                Seen::New | Seen::Replaced(_) => Some(K::news(&after)),
+                Seen::Replaced(before) => Some(K::news(Some(&before), &after)),
+                Seen::New => Some(K::news(None, &after)),
             }
         }
         Event::Delete(object) => {

@@ -51,8 +51,8 @@ pub trait Kind:
     fn differs(before: &Self::Value, after: &Self::Value) -> bool {
         before != after
     }
-    /// The news that a new or different object is.
-    fn news(_: &Self::Value) -> News {
+    /// The news that a new or different object is; `before` is what was known of it.
+    fn news(_before: Option<&Self::Value>, _after: &Self::Value) -> News {
         News::Change
     }
     /// Brings what depends on this kind up to date: after one object changed, or, for `None`, after a list.
@@ -219,8 +219,9 @@ impl Kind for ApiPod {
         &mut objects.pods
     }
 
-    fn news(pod: &Arc<Pod>) -> News {
-        if pod.waits_for_capacity() {
+    fn news(before: Option<&Arc<Pod>>, after: &Arc<Pod>) -> News {
+        let has_waited = before.is_some_and(|pod| pod.waits_for_capacity());
+        if after.waits_for_capacity() && !has_waited {
             News::PendingPod
         } else {
             News::Change
