@@ -284,6 +284,7 @@ fn a_refused_replay_is_settled_by_tag_once_the_list_has_caught_up() {
         tagged.tags.insert(TAG_LAUNCH.into(), "l".into());
         world(launch, &["a", "b"]).instance(tagged)
     };
+    assert_eq!(replays(&refused(60).build()), [], "EC2 has refused it");
     let waiting: [&str; 0] = [];
     let soon: Vec<_> = kinds(refused(60))
         .into_iter()
