@@ -56,6 +56,11 @@ pub struct Term {
 /// Leads until the process is to end.
 pub async fn lead<C: Cloud>(context: Arc<Context<C>>, term: Term) {
     let stop = term.stop.clone();
+    // A purchase that an earlier term was cut off from is on record, or it never began.
+    context.store.with(|objects| {
+        objects.ocean_nodes.withdraw_all();
+        objects.launches.withdraw_all();
+    });
     let began = tokio::select! {
         began = begin(&context, &term) => began,
         () = stop.cancelled() => return,

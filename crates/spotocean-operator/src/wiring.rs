@@ -94,7 +94,7 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
     kubeconfig.connect_timeout = Some(CONNECT_TIMEOUT);
     let client =
         Client::try_from(kubeconfig).context("the apiserver's address or certificates cannot be used")?;
-    let cloud = AwsCloud::load(None).await.context("AWS cannot be reached")?;
+    let cloud = AwsCloud::load(None).await.context("AWS cannot be used")?;
     Ok(Parts {
         wake: Arc::new(Wake::new(config.batch_idle, config.batch_max)),
         config,

@@ -281,12 +281,9 @@ impl Writer {
     pub async fn delete_launch(&self, name: &Arc<str>, uid: &str) -> Result<Outcome, AttemptError> {
         let api: Api<OceanLaunch> = Api::all(self.client.clone());
         let answer = answered(api.delete(name, &only_if(uid))).await?;
-        if let Some(object) = answer.and_then(|answer| answer.left())
-            && object.metadata.deletion_timestamp.is_some()
-        {
-            self.record(DeserializeGuard(Ok(object)));
-        } else {
-            self.store.with(|objects| objects.launches.erase(name, uid));
+        match answer.map(|answer| answer.left()) {
+            Some(Some(object)) if has_finalizers(&object) => self.record(DeserializeGuard(Ok(object))),
+            _ => self.store.with(|objects| objects.launches.erase(name, uid)),
         }
         Ok(Outcome::Done)
     }

@@ -116,7 +116,7 @@ impl<'a> Trust<'a> {
         if self.is_failing && !self.is_listing {
             sleep_until(self.proven_at).await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -268,6 +268,11 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Table<K, V> {
         self.intended.insert(key, value);
     }
 
+    /// Nothing is about to be created any more.
+    pub fn withdraw_all(&mut self) {
+        self.intended.clear();
+    }
+
     /// An object will not be created after all, or its creation has been answered.
     pub fn withdraw(&mut self, key: &K) {
         self.intended.remove(key);
