@@ -83,14 +83,19 @@ fn refresh_price(view: &View<'_>, status: &mut OceanNodeStatus) {
         instance_type: instance_type.as_str().into(),
         zone: zone.as_str().into(),
     };
-    if let Some(price) = view
-        .snapshot
-        .catalogue
-        .price(&market, vocabulary::capacity_type(capacity_type))
-    {
+    let catalogue = &view.snapshot.catalogue;
+    let price = catalogue.price(&market, vocabulary::capacity_type(capacity_type));
+    let price = price.filter(|price| has_moved(status.price_micro_usd_per_hour, price.micro_usd()));
+    if let Some(price) = price {
         status.price_micro_usd_per_hour = u64::try_from(price.micro_usd()).ok();
         status.hourly_cost_usd = Some(price.to_string());
     }
+}
+
+/// Whether a price has moved by more than 1 %: smaller steps are not worth a write per node.
+fn has_moved(recorded: Option<u64>, micro_usd: i64) -> bool {
+    let recorded = recorded.and_then(|price| i64::try_from(price).ok());
+    recorded.is_none_or(|recorded| (recorded - micro_usd).abs() > recorded / 100)
 }
 
 /// Moves a member that stays towards service, and back into it after a drain that was called off.

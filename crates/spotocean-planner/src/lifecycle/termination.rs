@@ -41,7 +41,7 @@ pub(super) fn finish(view: &View<'_>, member: &Member<'_>, leaving: &Leaving, ag
     match member.node {
         Some(node) => delete_node(view, member, node, agenda),
         None if member.is_deleted() => {
-            agenda.ordinary(member.release(), "its instance and its Node are gone")
+            agenda.ordinary(member.release(), "its instance and its Node are gone");
         }
         None => {}
     }

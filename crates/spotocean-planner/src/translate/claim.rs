@@ -170,7 +170,8 @@ mod tests {
     use serde_json::{Value, json};
 
     fn check(spec: Value, volume: Option<Value>, class: Option<Value>) -> ClaimState {
-        let object = json!({"metadata": {"name": "disk", "namespace": "shop"}, "spec": spec});
+        let mut object = json!({"metadata": {"name": "disk", "namespace": "shop"}});
+        object["spec"] = spec;
         let volume = volume.map(|volume| serde_json::from_value(volume).unwrap());
         let class = class.map(|class| serde_json::from_value(class).unwrap());
         claim(

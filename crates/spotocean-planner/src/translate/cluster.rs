@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn aws_node(environment: Value) -> DaemonSet {
+    fn aws_node(environment: &Value) -> DaemonSet {
         serde_json::from_value(
             json!({"metadata": {"name": "aws-node"}, "spec": {"selector": {}, "template": {"spec":
             {"containers": [{"name": "aws-eks-nodeagent"}, {"name": "aws-node", "env": environment}]}}}}),
@@ -163,7 +163,7 @@ mod tests {
         ];
         for (environment, expected) in rows {
             assert_eq!(
-                pod_density(Some(&aws_node(environment.clone()))),
+                pod_density(Some(&aws_node(&environment))),
                 expected,
                 "{environment}"
             );

@@ -4,9 +4,10 @@ use spotocean_core::requirement::Operator;
 use spotocean_core::topology::NodeInclusion;
 
 fn with_spec(spec: Value) -> Pod {
-    from(
-        json!({"metadata": {"name": "p", "namespace": "shop", "labels": {"app": "web", "hash": "h1"}}, "spec": spec}),
-    )
+    let labels = json!({"app": "web", "hash": "h1"});
+    let mut object = json!({"metadata": {"name": "p", "namespace": "shop", "labels": labels}});
+    object["spec"] = spec;
+    from(object)
 }
 
 fn from(object: Value) -> Pod {
