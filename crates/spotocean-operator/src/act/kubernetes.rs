@@ -281,8 +281,12 @@ impl Writer {
     pub async fn delete_launch(&self, name: &Arc<str>, uid: &str) -> Result<Outcome, AttemptError> {
         let api: Api<OceanLaunch> = Api::all(self.client.clone());
         let answer = answered(api.delete(name, &only_if(uid))).await?;
-        match answer.map(|answer| answer.left()) {
-            Some(Some(object)) if has_finalizers(&object) => self.record(DeserializeGuard(Ok(object))),
+        let left = match answer {
+            Some(answer) => answer.left(),
+            None => None,
+        };
+        match left {
+            Some(object) if has_finalizers(&object) => self.record(DeserializeGuard(Ok(object))),
             _ => self.store.with(|objects| objects.launches.erase(name, uid)),
         }
         Ok(Outcome::Done)
