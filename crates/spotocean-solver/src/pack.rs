@@ -25,7 +25,7 @@ use crate::plan::Plan;
 
 /// In which order items enter a fill.
 #[derive(Clone, Copy, Debug)]
-enum Rule {
+pub(crate) enum Rule {
     /// Largest share of any resource first.
     DominantShare,
     /// Most CPU first.
@@ -38,12 +38,21 @@ enum Rule {
     Balance,
 }
 
-const RULES: [Rule; 5] = [
-    Rule::DominantShare,
-    Rule::Cpu,
-    Rule::Memory,
-    Rule::Value,
-    Rule::Balance,
+/// Which rules a plan may choose among. All of them together are usually the
+/// cheapest; now and then the best fill of each step leaves a dear rest, and one
+/// rule throughout ends below.
+pub(crate) const STYLES: [&[Rule]; 5] = [
+    &[
+        Rule::DominantShare,
+        Rule::Cpu,
+        Rule::Memory,
+        Rule::Value,
+        Rule::Balance,
+    ],
+    &[Rule::Cpu],
+    &[Rule::Memory],
+    &[Rule::DominantShare],
+    &[Rule::Value],
 ];
 
 /// Shares are in thousandths of a thousandth.
@@ -72,6 +81,7 @@ impl Fill {
 /// What one pass over the offers works on.
 struct Pass<'m, 'p> {
     model: &'m Model<'p>,
+    rules: &'static [Rule],
     /// Items admissible per cell.
     items_of_cell: Vec<Vec<usize>>,
     /// Offers worth planning with.
@@ -81,11 +91,11 @@ struct Pass<'m, 'p> {
 }
 
 /// Buys nodes for the items, best tier first. What stays in `items` could not be bought.
-pub(crate) fn pack<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item]) {
+pub(crate) fn pack<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item], rules: &'static [Rule]) {
     let levels = levels(model, items);
     let last_level = model.market.pools.iter().map(|pool| pool.tier * 2 + 1).max();
     for level in 0..=last_level.unwrap_or(0) {
-        let pass = pass(model, items, &levels, level);
+        let pass = pass(model, items, &levels, level, rules);
         cover(&pass, plan, items);
         buy_alone(&pass, plan, items);
     }
@@ -112,6 +122,7 @@ fn pass<'m, 'p>(
     items: &[Item],
     levels: &[Vec<Option<usize>>],
     level: usize,
+    rules: &'static [Rule],
 ) -> Pass<'m, 'p> {
     let is_open = |item: usize, cell: usize| {
         let tier = model.market.pools[model.market.cells[cell].pool].tier;
@@ -133,6 +144,7 @@ fn pass<'m, 'p>(
     }
     Pass {
         model,
+        rules,
         items_of_cell,
         shelf,
         values,
@@ -186,8 +198,8 @@ fn best_fill(pass: &Pass<'_, '_>, offer: usize, items: &[Item]) -> Option<Fill> 
         .filter(|item| items[*item].left > 0)
         .collect();
     let mut best: Option<Fill> = None;
-    for rule in RULES {
-        let fill = fill(pass, offer, items, &ranked(pass, offer, items, &open, rule));
+    for rule in pass.rules {
+        let fill = fill(pass, offer, items, &ranked(pass, offer, items, &open, *rule));
         if fill.value > 0 && best.as_ref().is_none_or(|known| fill.beats(known)) {
             best = Some(fill);
         }

@@ -21,3 +21,15 @@ pub(crate) const VALUE_SCALE: i64 = 1_024;
 /// Pods of one class tried together on one node when no mixed fill is
 /// admissible; halved until one is.
 pub(crate) const LONE_FILL_MAX: i64 = 64;
+
+/// Plans of more nodes than this are made in one style only: rounding losses are
+/// those of the last few nodes, and vanish among hundreds.
+pub(crate) const STYLES_NODES_MAX: usize = 200;
+
+/// Classes × cells up to which other styles are tried: each costs as much as the
+/// first, and a plan is to be there within some ten milliseconds.
+pub(crate) const STYLES_WORK_MAX: usize = 4_096;
+
+/// Another style must save more than this many percent: less is not worth
+/// another shape of plan, which may have twice the nodes.
+pub(crate) const STYLE_GAIN_PERCENT: i64 = 1;
