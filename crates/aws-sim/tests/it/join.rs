@@ -100,11 +100,13 @@ async fn sim_with(apiserver: &Apiserver) -> Sim {
     // kube's client is built for TLS even when it is not used; a second install is refused and harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let kubeconfig = Some(apiserver.kubeconfig.clone());
-    let sim = Sim::start(Options {
+    let mut options = Options {
         kubeconfig,
         ..prompt()
-    })
-    .await;
+    };
+    // RunInstances may be called five times in a row, and these tests are not about that.
+    options.scenario.throttle = false;
+    let sim = Sim::start(options).await;
     sim.order("market", &json!({"type": "m5.large", "onDemandDepth": 50}))
         .await;
     sim.query("iam", "CreateInstanceProfile", &[("InstanceProfileName", "p")])
