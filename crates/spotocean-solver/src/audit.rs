@@ -82,11 +82,14 @@ impl Spot<'_, '_> {
         }
     }
 
-    fn counts(&self, counter: &Counter) -> bool {
-        match (self.site, self.node) {
-            (Some(site), _) => counter.counts_site[site],
-            (None, node) => node.is_some_and(|node| counter.counts_cell[node.cell]),
+    /// Whether its pods count for certain, and whether they may.
+    fn counts(&self, model: &Model<'_>, counter: &Counter) -> (bool, bool) {
+        if let Some(site) = self.site {
+            return (counter.counts_site[site], counter.counts_site[site]);
         }
+        let candidates = self.node.iter().flat_map(|node| &node.candidates);
+        let mut counts = candidates.map(|offer| counter.counts_cell[model.market.offers[*offer].cell]);
+        (counts.clone().all(|each| each), counts.any(|each| each))
     }
 }
 
@@ -135,7 +138,10 @@ fn drop_unsupported<'p>(model: &Model<'p>, plan: &mut Plan<'p>) -> bool {
         let loads = spots.iter().enumerate();
         loads
             .flat_map(|(index, spot)| spot.load.classes.iter().map(move |entry| (index, *entry)))
-            .filter(|(index, (class, _))| !grounded.contains(&(*class, *index)))
+            .filter(|(index, (class, _))| {
+                !grounded.contains(&(*class, *index))
+                    || !holds_as_last(model, &spots, &grounded, *class, *index)
+            })
             .collect()
     };
     for (spot, entry) in &orphans {
@@ -176,6 +182,23 @@ fn may_be_first(model: &Model<'_>, grounded: &BTreeSet<(usize, usize)>, class: u
         let is_met = grounded.iter().any(|(other, _)| group.members[*other]);
         group.is_own_member && group.residents_in_domains == 0 && !is_met
     })
+}
+
+/// A pod bound first because it had no mate must not find, when bound last,
+/// that its mates went elsewhere.
+fn holds_as_last(
+    model: &Model<'_>,
+    spots: &[Spot<'_, '_>],
+    grounded: &BTreeSet<(usize, usize)>,
+    class: usize,
+    spot: usize,
+) -> bool {
+    if model.topology.groups[class].is_none() || spots[spot].load.count(class) > 1 {
+        return true;
+    }
+    let mut others = grounded.clone();
+    others.remove(&(class, spot));
+    finds_mate(model, spots, &others, class, spot) || may_be_first(model, &others, class)
 }
 
 /// In the domain of each of the class's terms there is a mate.
@@ -234,22 +257,29 @@ fn skewed(model: &Model<'_>, plan: &Plan<'_>, counter: &Counter) -> Option<(usiz
         return None;
     };
     let spots = spots(plan);
-    let mut counts = counter.residents.clone();
-    let mut domains = counter.domains.clone();
+    // Which candidate EC2 takes may decide whether a node counts: the domain
+    // judged is taken as full, and the emptiest as empty, as either can make it.
+    let mut fullest = counter.residents.clone();
+    let mut least = counter.residents.clone();
+    let mut possible = counter.domains.clone();
+    let mut certain = counter.domains.clone();
     for spot in &spots {
-        if let (true, Some(value)) = (spot.counts(counter), spot.value(model, counter.key)) {
-            counts[value] += spot.load.planned_members(&counter.members);
-        }
-        for value in spot
-            .node
-            .iter()
-            .flat_map(|node| possible_values(model, counter, node))
-        {
-            domains[value] = true;
+        let members = spot.load.planned_members(&counter.members);
+        let Some(value) = spot.value(model, counter.key) else {
+            continue;
+        };
+        let (always, sometimes) = spot.counts(model, counter);
+        fullest[value] += if sometimes { members } else { 0 };
+        least[value] += if always { members } else { 0 };
+        certain[value] |= always;
+    }
+    for node in spots.iter().filter_map(|spot| spot.node) {
+        for value in possible_values(model, counter, node) {
+            possible[value] = true;
         }
     }
-    let present = domains.iter().zip(&counts).filter(|(is_domain, _)| **is_domain);
-    let number = i64::try_from(present.clone().count()).unwrap_or(i64::MAX);
+    let number = i64::try_from(certain.iter().filter(|is_domain| **is_domain).count()).unwrap_or(i64::MAX);
+    let present = possible.iter().zip(&least).filter(|(is_domain, _)| **is_domain);
     let emptiest = if number < min_domains {
         0
     } else {
@@ -258,7 +288,7 @@ fn skewed(model: &Model<'_>, plan: &Plan<'_>, counter: &Counter) -> Option<(usiz
     spots.iter().enumerate().find_map(|(index, spot)| {
         let held = spot.load.count(counter.holder);
         let value = spot.value(model, counter.key)?;
-        let excess = counts[value] - emptiest - max_skew;
+        let excess = fullest[value] - emptiest - max_skew;
         let taken = if counter.members[counter.holder] {
             excess.min(held)
         } else {

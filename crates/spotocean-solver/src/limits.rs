@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use spotocean_core::money::PricePerHour;
+
 use crate::offer::Offer;
 use crate::problem::BuyablePool;
 
@@ -27,7 +29,7 @@ impl Limits {
         Self {
             resources: resources.map(|(name, left)| (name.clone(), *left)).collect(),
             nodes: pool.limits.nodes,
-            micro_usd_per_hour: pool.limits.hourly_cost.map(|cost| cost.micro_usd()),
+            micro_usd_per_hour: pool.limits.hourly_cost.map(PricePerHour::micro_usd),
         }
     }
 

@@ -345,17 +345,16 @@ fn bind<'a>(machine: &mut Machine<'a>, pod: Resident<'a>) {
     machine.residents.push(pod);
 }
 
+/// Takes a pod off again; one that was never bound is told of elsewhere.
 fn unbind<'a>(machine: &mut Machine<'a>, pod: &Resident<'a>) {
     let same = |other: &Resident<'_>| {
         std::ptr::eq(other.labels, pod.labels)
             && std::ptr::eq(other.shape, pod.shape)
             && other.volumes == pod.volumes
     };
-    let at = machine
-        .residents
-        .iter()
-        .position(same)
-        .expect("it was bound there");
+    let Some(at) = machine.residents.iter().position(same) else {
+        return;
+    };
     let gone = machine.residents.remove(at);
     machine.free = machine.free.plus(&gone.shape.requests);
     for demand in pod.volumes {

@@ -23,7 +23,7 @@ fn reversed(problem: &Problem) -> Problem {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(generator::fixed_cases(1500))]
 
     #[test]
     fn the_checker_accepts_every_solution(problem in generator::rich()) {
@@ -34,7 +34,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(generator::fixed_cases(300))]
 
     #[test]
     fn the_same_question_has_the_same_answer_in_any_order(problem in generator::rich()) {

@@ -149,7 +149,7 @@ fn plain_greedy(problem: &Problem) -> i64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(generator::fixed_cases(600))]
 
     #[test]
     fn exhaustive_search_is_never_beaten_and_serves_no_more(problem in generator::plain(3, 2, 4)) {

@@ -649,6 +649,16 @@ fn pod_affinity_by_host() {
 }
 
 #[test]
+fn a_pod_that_is_counted_avoids_an_unknown_zone() {
+    let pods = vec![
+        pod("db").cpu(100).without(term(label::ZONE, "web")).times(1),
+        pod("web").cpu(100).times(1),
+    ];
+    let ask = with_nodes(problem(pods, vec![three_zones("general")]), vec![on_its_way("n")]);
+    check("both are bought for", &ask, (0, 2, 0));
+}
+
+#[test]
 fn namespaces_of_affinity() {
     let everywhere = spotocean_core::topology::PodAffinityTerm {
         namespaces: BTreeSet::new(),
