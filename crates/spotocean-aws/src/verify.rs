@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spotocean_core::capacity_type::CapacityType;
-use spotocean_core::id::{InstanceId, InstanceTypeName, Zone};
+use spotocean_core::id::{ImageId, InstanceId, InstanceTypeName, Zone};
 use spotocean_core::instance::{Instance, TAG_CLUSTER_UID, TAG_LAUNCH, TAG_OCEAN};
 use spotocean_core::instance_type::{Architecture, InstanceType};
 use spotocean_core::launch::{
@@ -20,7 +20,9 @@ use spotocean_core::launch::{
 };
 use spotocean_core::money::PricePerHour;
 use spotocean_core::offering::Market;
-use spotocean_core::port::{Cloud, CloudError, CloudErrorKind, ImageQuery, SelectorTerm, Subnet};
+use spotocean_core::port::{
+    Cloud, CloudError, CloudErrorKind, ImageQuery, SecurityGroup, SelectorTerm, Subnet,
+};
 
 /// What may be used, and how much may be spent.
 #[derive(Clone, Debug)]
@@ -135,10 +137,20 @@ async fn read<C: Cloud>(cloud: &C, budget: &Budget, findings: &mut Findings) -> 
         "a small market is below the cap",
         cheap_markets(budget, &types, &offered, &prices, &subnets),
     )?;
+    Some(purchase(budget, image.id.clone(), &groups, overrides))
+}
+
+/// One instance of the given image in one of the given places.
+fn purchase(
+    budget: &Budget,
+    image: ImageId,
+    groups: &[SecurityGroup],
+    overrides: Vec<FleetOverride>,
+) -> Purchase {
     let template = LaunchTemplate {
         name: format!("spotocean-verify-{}", budget.run).into(),
         capacity_type: CapacityType::Spot,
-        image: image.id.clone(),
+        image,
         instance_profile: budget.instance_profile.clone(),
         security_groups: groups.iter().map(|group| group.id.0.clone()).collect(),
         // Not a node: it boots, does nothing and is given back.
@@ -166,7 +178,7 @@ async fn read<C: Cloud>(cloud: &C, budget: &Budget, findings: &mut Findings) -> 
         }],
         tags: tags(budget),
     };
-    Some(Purchase { template, request })
+    Purchase { template, request }
 }
 
 async fn buy<C: Cloud>(cloud: &C, budget: &Budget, purchase: &Purchase, findings: &mut Findings) {

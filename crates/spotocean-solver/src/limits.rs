@@ -49,6 +49,10 @@ impl Limits {
     }
 
     /// What a node with these candidates takes at worst.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an iterator is handed over, to be read twice"
+    )]
     pub(crate) fn charge<'a>(&self, candidates: impl Iterator<Item = &'a Offer<'a>> + Clone) -> Charge {
         let largest = |name: &str| {
             let amounts = candidates.clone().map(|offer| offer.spec.capacity.amount(name));

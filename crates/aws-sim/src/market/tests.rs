@@ -1,3 +1,5 @@
+//! What the spot market owes its callers: bounds, shares and the same course for the same seed.
+
 use std::sync::OnceLock;
 
 use proptest::prelude::*;

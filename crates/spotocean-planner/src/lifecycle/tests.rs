@@ -1,3 +1,5 @@
+//! The life of a node, row by row: one small world and one expected next step each.
+
 mod evidence;
 
 use super::*;

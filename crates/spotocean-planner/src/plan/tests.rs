@@ -1,3 +1,5 @@
+//! Laws every plan keeps, whatever the world.
+
 use super::*;
 use crate::fixtures::play::play;
 use crate::fixtures::{

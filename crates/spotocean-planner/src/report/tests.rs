@@ -1,3 +1,5 @@
+//! What users read of one look: counts, conditions and events.
+
 use super::*;
 use crate::fixtures::{SnapshotBuilder, ago, now, ocean, pod, snapshot};
 use crate::plan::{EventSubject, plan};

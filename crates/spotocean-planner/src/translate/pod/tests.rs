@@ -1,3 +1,5 @@
+//! Pods as manifests write them, and what planning reads in them.
+
 use super::*;
 use serde_json::{Value, json};
 use spotocean_core::requirement::Operator;
