@@ -220,6 +220,17 @@ impl Pod {
             && !self.is_mirror
     }
 
+    /// Whether kube-scheduler has still to say where it goes: not bound, not gated, not ending, no verdict yet.
+    #[must_use]
+    pub fn awaits_scheduler(&self) -> bool {
+        !self.is_unschedulable
+            && self.node.is_none()
+            && self.nominated_node.is_none()
+            && !self.is_gated
+            && self.deleted_at.is_none()
+            && self.phase == PodPhase::Pending
+    }
+
     /// Whether the pod asks not to be moved at time `now`.
     #[must_use]
     pub fn blocks_disruption(&self, now: Timestamp) -> bool {

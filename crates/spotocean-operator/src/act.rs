@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use crate::batch::{News, Scope};
+use crate::batch::News;
 use crate::context::Context;
 use kubernetes::Writer;
 use ledger::Ledger;
@@ -75,14 +75,11 @@ impl<C: Cloud> Actor<C> {
     }
 
     /// Starts every approved command that may run now.
-    pub fn start(self: &Arc<Self>, commands: Vec<Planned>, scope: Scope, tasks: &mut JoinSet<()>) {
+    pub fn start(self: &Arc<Self>, commands: Vec<Planned>, tasks: &mut JoinSet<()>) {
         let may_call = self.context.fence.cloud_budget(Instant::now()).is_some();
         let wanted = commands.into_iter().filter(|planned| {
-            let is_in_scope = scope == Scope::Whole || planned.lane == Lane::Forced;
             // Without a lease that allows it, nothing that ends in a call to AWS is begun; the next look asks again.
-            is_in_scope
-                && (may_call || !calls_cloud(&planned.command))
-                && self.ledger().begin(&planned.command.key())
+            (may_call || !calls_cloud(&planned.command)) && self.ledger().begin(&planned.command.key())
         });
         for group in groups(wanted.collect()) {
             let actor = self.clone();

@@ -1,7 +1,8 @@
 //! When the next look is due: changes wake the loop, pending pods are gathered first.
 //!
 //! Pure: the time comes in with each call. A pod rarely comes alone; planning on the first of a thousand
-//! would buy badly, so pods are awaited until none has come for `idle`, at most `max` after the first.
+//! would buy badly, so pods are awaited until none has come for `idle`, at most `max` after the first. A pod that
+//! kube-scheduler has not looked at yet is still coming, however long that takes it.
 //! Forced news never waits; while pods are being gathered it gets a look of its own, in which nothing else is done.
 
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ const SETTLE: Duration = Duration::from_millis(50);
 pub enum Scope {
     /// Everything.
     Whole,
+    /// Everything, and what is forced before anything is solved.
+    ForcedFirst,
     /// Forced commands only: pods are still being gathered.
     ForcedOnly,
 }
@@ -93,17 +96,37 @@ impl Batch {
         due.map(|due| self.not_before.map_or(due, |earliest| due.max(earliest)))
     }
 
+    /// Whether the look that is due at `now` may still wait for pods: some were gathered, and their window is open.
+    pub fn may_gather(&self, now: Instant) -> bool {
+        let is_open = self.first_pod.is_some_and(|first| now < first + self.max);
+        is_open && !self.is_forced
+    }
+
     /// Begins the look that is due.
     pub fn take(&mut self, now: Instant) -> Scope {
         let is_gathering = self.pods_due().is_some_and(|due| due > now);
-        if std::mem::take(&mut self.is_forced) && is_gathering {
+        let is_forced = std::mem::take(&mut self.is_forced);
+        if is_forced && is_gathering {
             return Scope::ForcedOnly;
         }
         self.first_pod = None;
         self.last_pod = None;
         self.change = None;
         self.timer = None;
-        Scope::Whole
+        if is_forced {
+            Scope::ForcedFirst
+        } else {
+            Scope::Whole
+        }
+    }
+
+    /// Takes forced news out while another look is under way; an ordinary look at it follows.
+    pub fn take_forced(&mut self, now: Instant) -> bool {
+        let is_forced = std::mem::take(&mut self.is_forced);
+        if is_forced {
+            self.change.get_or_insert(now);
+        }
+        is_forced
     }
 
     fn pods_due(&self) -> Option<Instant> {
@@ -164,6 +187,30 @@ mod tests {
     }
 
     #[test]
+    fn pods_still_to_come_hold_the_window_open_to_its_end_and_no_longer() {
+        let start = Instant::now();
+        let mut batch = Batch::new(milliseconds(300), milliseconds(3000));
+        assert!(!batch.may_gather(start), "no pod was gathered");
+        batch.poke(News::PendingPod, start);
+        assert!(batch.may_gather(start + milliseconds(2999)));
+        assert!(!batch.may_gather(start + milliseconds(3000)));
+        batch.poke(News::Forced, start);
+        assert!(!batch.may_gather(start), "forced news waits for nobody");
+    }
+
+    #[test]
+    fn forced_news_during_a_look_is_taken_once_and_looked_at_again() {
+        let start = Instant::now();
+        let mut batch = Batch::new(milliseconds(300), milliseconds(3000));
+        assert!(!batch.take_forced(start));
+        assert_eq!(batch.due(start), None);
+        batch.poke(News::Forced, start);
+        assert!(batch.take_forced(start));
+        assert!(!batch.take_forced(start));
+        assert_eq!(batch.due(start), Some(start + SETTLE));
+    }
+
+    #[test]
     fn looks_are_spaced_but_for_forced_ones() {
         let start = Instant::now();
         let mut batch = Batch::new(milliseconds(300), milliseconds(3000));
@@ -177,6 +224,6 @@ mod tests {
         assert_eq!(batch.due(start), Some(start + milliseconds(200)));
         batch.poke(News::Forced, start + milliseconds(1));
         assert_eq!(batch.due(start + milliseconds(1)), Some(start + milliseconds(1)));
-        assert_eq!(batch.take(start + milliseconds(1)), Scope::Whole);
+        assert_eq!(batch.take(start + milliseconds(1)), Scope::ForcedFirst);
     }
 }

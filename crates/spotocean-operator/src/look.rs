@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use spotocean_core::id::{InstanceTypeName, Namespace, Uid};
 use spotocean_core::kubelet::PodDensity;
 use spotocean_planner::snapshot::{Memory, Snapshot, Sources};
@@ -29,6 +30,21 @@ pub fn cluster_uid(store: &Store) -> Option<Arc<str>> {
         let system: Arc<str> = "kube-system".into();
         objects.namespaces.entry(&system).map(|row| row.uid.clone())
     })
+}
+
+/// Whether kube-scheduler has yet to say where a pod goes that was created within `window`. Older ones it may never
+/// look at: their scheduler has another name and does not run.
+pub fn is_pod_coming(store: &Store, window: Duration, now: Timestamp) -> bool {
+    let is_young = |created_at: Timestamp| now.duration_since(created_at) <= window_of(window);
+    store.with(|objects| {
+        let mut pods = objects.pods.iter();
+        pods.any(|(_, pod)| pod.awaits_scheduler() && is_young(pod.created_at))
+    })
+}
+
+/// Creation times have whole seconds: a pod may be a second younger than it says.
+fn window_of(window: Duration) -> SignedDuration {
+    SignedDuration::try_from(window).unwrap_or(SignedDuration::ZERO) + SignedDuration::from_secs(1)
 }
 
 /// Puts together what is known at `now`.

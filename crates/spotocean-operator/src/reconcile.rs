@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use spotocean_core::port::Cloud;
 use spotocean_planner::guard::{Approved, guard};
-use spotocean_planner::plan::plan;
+use spotocean_planner::plan::{Plan, plan, plan_forced};
 use spotocean_planner::snapshot::{Memory, Snapshot};
 use spotocean_planner::world::questions;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -88,7 +88,7 @@ pub async fn lead<C: Cloud>(context: Arc<Context<C>>, term: Term) {
     loop {
         term.pulse.beat();
         tokio::select! {
-            scope = term_loop.context.wake.next() => term_loop.pass(scope).await,
+            scope = term_loop.next() => term_loop.pass(scope).await,
             () = stop.cancelled() => break,
         }
     }
@@ -170,13 +170,29 @@ struct Loop<C> {
 }
 
 impl<C: Cloud> Loop<C> {
+    /// Waits until a look is due.
+    async fn next(&self) -> Scope {
+        let (store, window) = (&self.context.store, self.context.config.batch_max);
+        let is_coming = || look::is_pod_coming(store, window, Timestamp::now());
+        self.context.wake.next(is_coming).await
+    }
+
     async fn pass(&mut self, scope: Scope) {
         let started = Instant::now();
         while self.commands.try_join_next().is_some() {}
+        if scope != Scope::Whole {
+            self.force().await;
+        }
+        if scope != Scope::ForcedOnly {
+            self.look_at_everything(started).await;
+        }
+    }
+
+    async fn look_at_everything(&mut self, started: Instant) {
         let snapshot = Arc::new(self.look());
         self.ask(&snapshot);
         match self.decide(&snapshot).await {
-            Some(approved) => self.carry_out(approved, &snapshot, scope, started),
+            Some(approved) => self.carry_out(approved, &snapshot, started),
             None => self
                 .context
                 .wake
@@ -207,17 +223,39 @@ impl<C: Cloud> Loop<C> {
         });
     }
 
+    /// What cannot wait for a solve: forced commands, planned without buying anything.
+    async fn force(&mut self) {
+        let snapshot = self.look();
+        let planned = tokio::task::spawn_blocking(move || plan_forced(&snapshot)).await;
+        if let Some(approved) = self.guarded(planned).await {
+            self.say_stripped(&approved);
+            self.actor.start(approved.plan.commands, &mut self.commands);
+        }
+    }
+
     /// Plans on one snapshot and guards on a later one. `None` when the planner broke its promise to be total.
+    /// Forced news that comes meanwhile is not kept waiting.
     async fn decide(&mut self, snapshot: &Arc<Snapshot>) -> Option<Approved> {
         let began = Instant::now();
-        let planned = {
+        let mut planning = {
             let snapshot = snapshot.clone();
-            tokio::task::spawn_blocking(move || plan(&snapshot)).await
+            tokio::task::spawn_blocking(move || plan(&snapshot))
+        };
+        let context = self.context.clone();
+        let planned = loop {
+            tokio::select! {
+                planned = &mut planning => break planned,
+                () = context.wake.forced() => self.force().await,
+            }
         };
         self.context
             .metrics
             .plan_seconds
             .observe(began.elapsed().as_secs_f64());
+        self.guarded(planned).await
+    }
+
+    async fn guarded(&self, planned: Result<Plan, JoinError>) -> Option<Approved> {
         let fresh = self.look();
         let guarded = match planned {
             Ok(plan) => tokio::task::spawn_blocking(move || guard(&fresh, plan)).await,
@@ -232,9 +270,8 @@ impl<C: Cloud> Loop<C> {
         }
     }
 
-    fn carry_out(&mut self, approved: Approved, snapshot: &Snapshot, scope: Scope, started: Instant) {
-        let plan = approved.plan;
-        for stripped in &plan.stripped {
+    fn say_stripped(&self, approved: &Approved) {
+        for stripped in &approved.plan.stripped {
             let rule = format!("{:?}", stripped.rule);
             let kind = stripped.planned.command.kind();
             info!(kind, rule, message = &*stripped.message, "not let through");
@@ -244,7 +281,12 @@ impl<C: Cloud> Loop<C> {
                 .get_or_create(&RuleLabels { rule })
                 .inc();
         }
-        self.actor.start(plan.commands, scope, &mut self.commands);
+    }
+
+    fn carry_out(&mut self, approved: Approved, snapshot: &Snapshot, started: Instant) {
+        self.say_stripped(&approved);
+        let plan = approved.plan;
+        self.actor.start(plan.commands, &mut self.commands);
         gauge::set(&self.context.metrics, snapshot, &plan.statuses);
         self.remember(&plan.memory);
         self.pages.send(Page {

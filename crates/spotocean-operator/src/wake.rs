@@ -34,13 +34,20 @@ impl Wake {
         self.lock().rest(timer, not_before);
     }
 
-    /// Waits until a look is due.
-    pub async fn next(&self) -> Scope {
+    /// Waits until a look is due. While pods are gathered, `is_coming` says whether one is still on its way to the
+    /// scheduler's verdict: then the look waits for it as for one that just came.
+    pub async fn next(&self, is_coming: impl Fn() -> bool) -> Scope {
         loop {
             let now = Instant::now();
             let due = self.lock().due(now);
             match due {
-                Some(due) if due <= now => return self.lock().take(now),
+                Some(due) if due <= now => {
+                    let may_gather = self.lock().may_gather(now);
+                    if !(may_gather && is_coming()) {
+                        return self.lock().take(now);
+                    }
+                    self.lock().poke(News::PendingPod, now);
+                }
                 Some(due) => {
                     tokio::select! {
                         () = tokio::time::sleep_until(due.into()) => {}
@@ -49,6 +56,13 @@ impl Wake {
                 }
                 None => self.rung.notified().await,
             }
+        }
+    }
+
+    /// Waits for forced news while a look is under way, and takes it.
+    pub async fn forced(&self) {
+        while !self.lock().take_forced(Instant::now()) {
+            self.rung.notified().await;
         }
     }
 

@@ -11,7 +11,7 @@ use spotocean_core::id::{ObjectKey, OceanName, PoolKey};
 use spotocean_solver::problem::PoolClosed;
 use spotocean_solver::solution::Solution;
 
-use crate::command::{Command, CommandKey, Planned};
+use crate::command::{Command, CommandKey, Lane, Planned};
 use crate::lifecycle::{displaced, lifecycle};
 use crate::memory::remember;
 use crate::provisioning::in_flight::phase;
@@ -164,6 +164,25 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
         statuses: report.statuses,
         events: report.events,
         memory: remember(snapshot, provision.memory),
+        stripped: Vec::new(),
+        commands,
+    }
+}
+
+/// Plans only what is forced, without solving anything: what has a deadline never waits for a purchase to be
+/// worked out. Statuses and events are left to the next whole [`plan`].
+#[must_use]
+pub fn plan_forced(snapshot: &Snapshot) -> Plan {
+    let mut agenda = lifecycle(snapshot);
+    let mut looks = std::mem::take(&mut agenda.looks);
+    let is_forced = |planned: &Planned| planned.lane == Lane::Forced;
+    let proposed = agenda.into_commands().into_iter().filter(is_forced);
+    let commands = admit(snapshot, proposed.collect(), &mut looks);
+    Plan {
+        next_look: next_look(snapshot, &commands, &looks),
+        statuses: BTreeMap::new(),
+        events: Vec::new(),
+        memory: snapshot.memory.clone(),
         stripped: Vec::new(),
         commands,
     }

@@ -130,6 +130,13 @@ proptest! {
     }
 
     #[test]
+    fn what_is_forced_is_planned_alike_without_a_solve(snapshot in world()) {
+        let whole = plan(&snapshot).commands.into_iter();
+        let forced: Vec<Planned> = whole.filter(|planned| planned.lane == Lane::Forced).collect();
+        prop_assert_eq!(plan_forced(&snapshot).commands, forced);
+    }
+
+    #[test]
     fn incomplete_sources_remove_nothing(snapshot in world(), lacks_kubernetes in any::<bool>()) {
         let mut snapshot = snapshot;
         let source = if lacks_kubernetes { &mut snapshot.sources.kubernetes } else { &mut snapshot.sources.instances };
