@@ -8,4 +8,5 @@ mod facts;
 mod ground;
 mod moto;
 mod simulator;
+mod verify;
 mod wire;
