@@ -112,6 +112,16 @@ impl PoolView {
         labels
     }
 
+    /// Whether the pool's requirements leave spot capacity to it.
+    #[must_use]
+    pub fn sells_spot(&self) -> bool {
+        let spot = Some(CapacityType::Spot.as_str());
+        let requirements = self.pool.requirements.iter().map(vocabulary::requirement);
+        requirements
+            .filter(|own| own.key.as_ref() == label::CAPACITY_TYPE)
+            .all(|own| own.matches_value(spot))
+    }
+
     /// Hash of everything a node is launched from, as declared; another one means the node has drifted.
     #[must_use]
     pub fn template_hash(&self) -> String {

@@ -152,11 +152,7 @@ fn buyable(supply: &Supply, round: Round, ledger: &Ledger) -> BuyablePool {
             min_values: own.min_values.and_then(|count| usize::try_from(count).ok()),
         })
         .collect();
-    let sells_spot = requirements.iter().all(|own| {
-        let requirement = &own.requirement;
-        requirement.key.as_ref() != spotocean_core::label::CAPACITY_TYPE
-            || requirement.matches_value(Some(CapacityType::Spot.as_str()))
-    });
+    let sells_spot = view.sells_spot();
     let falls_back = view.effective.strategy.fallback_to_on_demand;
     let offers = supply.state.as_ref().map_or_else(
         |_| Vec::new(),

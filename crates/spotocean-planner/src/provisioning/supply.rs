@@ -52,6 +52,15 @@ pub struct Stock {
     pub estimates: BTreeMap<InstanceTypeName, Estimate>,
 }
 
+impl Supply {
+    /// Whether the pool is closed only because something that was asked has not been answered yet.
+    #[must_use]
+    pub fn awaits_answers(&self) -> bool {
+        let reason = self.state.as_ref().err().map(|closed| &*closed.reason);
+        reason == Some(Reason::SourcesIncomplete.as_str())
+    }
+}
+
 /// Looks at one pool.
 #[must_use]
 pub fn supply(snapshot: &Snapshot, cooldowns: &Cooldowns, view: PoolView) -> Supply {
@@ -207,6 +216,15 @@ fn add_offers(
         return Err(closed(
             Reason::SourcesIncomplete,
             "EC2 has not yet said which instance types there are: nothing to do but wait",
+        ));
+    }
+    // Without prices there seems to be no spot capacity, and everything would be bought on demand. An error is
+    // another matter: capacity at the on-demand price is better than none.
+    let prices = &snapshot.sources.prices;
+    if view.sells_spot() && prices.as_of.is_none() && prices.error.is_none() {
+        return Err(closed(
+            Reason::SourcesIncomplete,
+            "EC2 has not yet said what spot capacity costs: nothing to do but wait",
         ));
     }
     let mut admitted = 0_usize;

@@ -10,6 +10,7 @@ use spotocean_api::spot_ocean::SpotOcean;
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::ObjectKey;
 use spotocean_core::pod::{Pod, PodShape};
+use spotocean_core::port::{CloudError, CloudErrorKind};
 use spotocean_core::requirement::{Operator, Requirement};
 use spotocean_core::{kubelet::PodDensity, label};
 
@@ -18,7 +19,7 @@ use crate::answers::{answered, selecting, serving};
 use crate::fixtures::{self, SnapshotBuilder, ago, pod, snapshot};
 use crate::guard::guard;
 use crate::plan::Plan;
-use crate::snapshot::OtherAutoscaler;
+use crate::snapshot::{OtherAutoscaler, Source};
 
 /// Ocean `shop` with pool `main`, its questions answered, and so many pending pods.
 fn world(pods: usize) -> SnapshotBuilder {
@@ -294,6 +295,38 @@ fn on_demand_is_bought_only_where_spot_cannot_serve() {
         .iter()
         .filter(|node| node.capacity_type == CapacityType::OnDemand);
     assert_eq!(on_demand.flat_map(|node| &node.pods).count(), 1);
+}
+
+#[test]
+fn spot_prices_not_read_yet_are_waited_for_and_an_error_is_not() {
+    let unread = |error: Option<CloudError>| {
+        world(3).with(move |snapshot| {
+            Arc::make_mut(&mut snapshot.catalogue).spot_prices.clear();
+            snapshot.sources.prices = Source {
+                error,
+                ..Source::unread()
+            };
+        })
+    };
+    let waits = provision(&unread(None).build());
+    assert_eq!(
+        (waits.solution.new_nodes.len(), waits.solution.unplaced.len()),
+        (0, 3)
+    );
+    let denied = CloudError {
+        kind: CloudErrorKind::Unauthorized,
+        action: "DescribeSpotPriceHistory".into(),
+        code: "UnauthorizedOperation".into(),
+        message: "You are not authorized".into(),
+    };
+    let falls_back = provision(&unread(Some(denied)).build());
+    let nodes = &falls_back.solution.new_nodes;
+    assert!(
+        !nodes.is_empty()
+            && nodes
+                .iter()
+                .all(|node| node.capacity_type == CapacityType::OnDemand)
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::pool::{created_at, may_act, ocean_name, pools_of};
 use crate::provisioning::cooldown::Cooldowns;
 use crate::provisioning::in_flight::{is_open, launches_by_name};
 use crate::provisioning::launch::templates_of;
-use crate::provisioning::supply::supply;
+use crate::provisioning::supply::{Supply, supply};
 use crate::snapshot::Snapshot;
 
 /// How long a client token is good for ("at least 24 hours", EC2 API reference on idempotency).
@@ -106,15 +106,15 @@ pub fn replays(snapshot: &Snapshot) -> Vec<Planned> {
         .launches
         .iter()
         .filter(|launch| may_replay(snapshot, launch));
-    open.map(|launch| {
+    open.filter_map(|launch| {
         let command = Command::Replay {
             launch: launch.clone(),
-            templates: missing_templates(snapshot, &cooldowns, launch),
+            templates: missing_templates(snapshot, &cooldowns, launch)?,
         };
-        ordinary(
+        Some(ordinary(
             command,
             "the outcome of the launch is not known; the same token never buys twice",
-        )
+        ))
     })
     .collect()
 }
@@ -154,12 +154,13 @@ fn buys(snapshot: &Snapshot, launch: &OceanLaunch) -> bool {
     })
 }
 
-/// Templates of a launch that EC2 no longer has and that can be made again, to the same name.
+/// Templates of a launch that EC2 does not have and that can be made again, to the same name. `None` while that
+/// cannot be said: EC2 would refuse a request that names a template we have yet to make, and a launch be lost.
 fn missing_templates(
     snapshot: &Snapshot,
     cooldowns: &Cooldowns,
     launch: &OceanLaunch,
-) -> Vec<LaunchTemplate> {
+) -> Option<Vec<LaunchTemplate>> {
     let names: BTreeSet<&str> = launch
         .spec
         .request
@@ -169,17 +170,28 @@ fn missing_templates(
         .filter(|name| !snapshot.launch_templates.contains_key(*name))
         .collect();
     if names.is_empty() {
-        return Vec::new();
+        return Some(Vec::new());
     }
-    let views = snapshot.oceans.iter().flat_map(pools_of);
-    views
+    let supplies: Vec<Supply> = snapshot
+        .oceans
+        .iter()
+        .flat_map(pools_of)
         .filter(|view| {
             view.key.ocean.as_str() == launch.spec.ocean_name
                 && view.key.pool.as_str() == launch.spec.pool_name
         })
-        .flat_map(|view| templates_of(snapshot, &supply(snapshot, cooldowns, view), launch))
+        .map(|view| supply(snapshot, cooldowns, view))
+        .collect();
+    let made: Vec<LaunchTemplate> = supplies
+        .iter()
+        .flat_map(|supply| templates_of(snapshot, supply, launch))
         .filter(|template| names.contains(template.name.as_ref()))
-        .collect()
+        .collect();
+    let sources = &snapshot.sources;
+    let is_unread = !sources.catalogue.is_complete
+        || !sources.prices.is_complete
+        || supplies.iter().any(Supply::awaits_answers);
+    (made.len() == names.len() || !is_unread).then_some(made)
 }
 
 /// The outcome of a launch that cannot be replayed, read from its tag on instances.

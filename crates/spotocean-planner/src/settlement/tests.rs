@@ -1,6 +1,6 @@
 //! Answers, lost answers and what is left of a crash.
 
-use spotocean_api::ocean_launch::OceanLaunchSpec;
+use spotocean_api::ocean_launch::{LaunchTemplateConfig, OceanLaunchSpec};
 use spotocean_api::spot_ocean::Mode;
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::instance::{InstanceState, TAG_LAUNCH};
@@ -8,9 +8,10 @@ use spotocean_core::launch::ErrorScope;
 
 use super::reconcile::keys;
 use super::*;
+use crate::answers::answered;
 use crate::command::CommandKey;
 use crate::fixtures::{self, SnapshotBuilder, ago, metadata, now, ocean, snapshot};
-use crate::snapshot::Attempt;
+use crate::snapshot::{Attempt, Source};
 
 /// A launch of ocean `shop`, written an hour ago, with as many members as named.
 fn launch(members: &[&str]) -> OceanLaunch {
@@ -261,6 +262,43 @@ fn open_launches_are_replayed_unless_something_speaks_against_it() {
             "another ocean of that name",
             change(|ocean| ocean.metadata.uid = Some("other".into())),
             0,
+        ),
+    ];
+    for (why, world, expected) in rows {
+        assert_eq!(replays(&world.build()).len(), expected, "{why}");
+    }
+}
+
+#[test]
+fn a_replay_waits_until_its_template_is_listed_or_can_be_made() {
+    let named = || {
+        let mut launch = launch(&["a"]);
+        launch.spec.request.launch_templates = vec![LaunchTemplateConfig {
+            launch_template_name: Some("lt".into()),
+            ..LaunchTemplateConfig::default()
+        }];
+        world(launch, &["a"])
+    };
+    let listed = |world: SnapshotBuilder| {
+        world.with(|snapshot| {
+            Arc::make_mut(&mut snapshot.launch_templates).insert("lt".into(), ago(60));
+        })
+    };
+    let resolved = || answered(named());
+    let after_start = || {
+        resolved().with(|snapshot| {
+            snapshot.sources.catalogue = Source::unread();
+            snapshot.sources.prices = Source::unread();
+        })
+    };
+    let rows = [
+        ("nothing about the pool is known yet", named(), 0),
+        ("EC2's types and prices are not known yet", after_start(), 0),
+        ("the template is listed", listed(named()), 1),
+        (
+            "all is known and it cannot be made: EC2's refusal settles it",
+            resolved(),
+            1,
         ),
     ];
     for (why, world, expected) in rows {
