@@ -4,6 +4,7 @@
 //! Collects complaints; `tidy/` knows the rules. Changes nothing.
 
 mod dependencies;
+mod features;
 mod sources;
 
 use std::process::Command;
@@ -24,6 +25,7 @@ pub(crate) fn run() -> Result<()> {
 fn complaints() -> Result<Vec<String>> {
     let mut complaints = dependencies::complaints(&dependencies::metadata()?);
     complaints.extend(dependencies::impurities()?);
+    complaints.extend(features::complaints()?);
     for file in committed_files()? {
         // Committed but deleted in the work tree, or no text: nothing to read.
         let Ok(content) = std::fs::read_to_string(repository::path(&file)) else {
