@@ -173,7 +173,19 @@ impl<C: Cloud> Actor<C> {
             }
             Command::DeleteLaunch { name, uid } => writer.delete_launch(&name.0, uid.as_str()).await,
             Command::CreateOceanNode { node, status } => writer.create_ocean_node(node, status).await,
-            Command::SetOceanNodeStatus { name, uid, status } => {
+            Command::SetOceanNodeStatus {
+                name,
+                uid,
+                status,
+                once_clear,
+            } => {
+                if let Some(node) = once_clear
+                    && !writer.is_clear(node).await?
+                {
+                    // The pods found are in the stores now: the next look sees them.
+                    self.context.wake.ring(News::Change);
+                    return Ok(Outcome::Stale);
+                }
                 writer.set_ocean_node_status(&name.0, uid.as_str(), status).await
             }
             Command::DeleteOceanNode { name, uid } => writer.delete_ocean_node(&name.0, uid.as_str()).await,

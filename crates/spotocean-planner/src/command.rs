@@ -98,6 +98,8 @@ pub enum Command {
         uid: Uid,
         /// The status.
         status: Box<OceanNodeStatus>,
+        /// A Node that must be clear of pods by a read of its own, else nothing is written: watches may be late.
+        once_clear: Option<NodeName>,
     },
     /// Ask for an OceanNode's deletion; its finalizer keeps it until its instance is gone.
     DeleteOceanNode {

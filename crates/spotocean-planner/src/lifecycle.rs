@@ -23,6 +23,8 @@ pub mod view;
 use std::sync::Arc;
 
 use spotocean_api::ocean_node::{OceanNodeStatus, Phase};
+use spotocean_core::id::NodeName;
+use spotocean_core::pod::Pod;
 
 use crate::command::{Command, Lane, Planned};
 use crate::snapshot::Snapshot;
@@ -83,9 +85,24 @@ fn leave(
     drain::put_on_record(view, member, leaving, status);
     drain::mark(view, member, leaving, agenda);
     drain::move_pods(view, member, leaving, status, agenda);
-    if status.phase == Phase::Terminating {
+    if status.phase == Phase::Terminating && once_clear(member, status).is_none() {
         termination::finish(view, member, leaving, agenda);
     }
+}
+
+/// The Node whose pods are read once more before a drain that nothing forces counts as over. A pod may have been bound
+/// there that no watch has shown yet; until the read is on record, nothing of the node is given back.
+fn once_clear(member: &Member<'_>, status: &OceanNodeStatus) -> Option<NodeName> {
+    let is_news = status.phase == Phase::Terminating && member.status.phase != Phase::Terminating;
+    let is_voluntary = status.deadline.is_none() && !member.fate.is_lost();
+    let node = member.node.filter(|_| is_news && is_voluntary)?;
+    Some(node.name.clone())
+}
+
+/// Whether a pod keeps a drain from being over.
+#[must_use]
+pub fn holds_up_drain(pod: &Pod) -> bool {
+    pod.holds_resources() && drain::is_movable(pod)
 }
 
 /// Writes the status if it says something new.
@@ -105,6 +122,7 @@ fn record(member: &Member<'_>, status: OceanNodeStatus, agenda: &mut Agenda) {
     let command = Command::SetOceanNodeStatus {
         name: member.name.clone(),
         uid: member.uid.clone(),
+        once_clear: once_clear(member, &status),
         status: Box::new(status),
     };
     // Intent before effect: the record goes first among this member's commands.

@@ -235,6 +235,7 @@ fn member_commands(
                 name: OceanNodeName::from(name),
                 uid: own.metadata.uid.as_deref().unwrap_or_default().into(),
                 status: Box::new(wanted),
+                once_clear: None,
             });
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{DeleteParams, EvictParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
@@ -21,8 +21,9 @@ use spotocean_api::annotation::TERMINATION_FINALIZER;
 use spotocean_api::ocean_launch::{OceanLaunch, OceanLaunchStatus};
 use spotocean_api::ocean_node::{OceanNode, OceanNodeStatus};
 use spotocean_api::spot_ocean::SpotOcean;
-use spotocean_core::id::ObjectKey;
+use spotocean_core::id::{NodeName, ObjectKey};
 use spotocean_planner::command::{NodePatch, Outcome};
+use spotocean_planner::lifecycle::holds_up_drain;
 use spotocean_planner::snapshot::AttemptError;
 
 use super::merge::difference;
@@ -331,6 +332,27 @@ impl Writer {
             _ => self.store.with(|objects| objects.nodes.erase(name, uid)),
         }
         Ok(Outcome::Done)
+    }
+
+    /// Whether no pod that a drain would have to move is on a Node, as the apiserver has it now, not as the watches
+    /// have shown it so far. What is found is laid over the stores.
+    pub async fn is_clear(&self, node: &NodeName) -> Result<bool, AttemptError> {
+        let api: Api<Pod> = Api::all(self.client.clone());
+        let on_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
+        let Some(pods) = answered(api.list(&on_node)).await? else {
+            return Ok(false);
+        };
+        let mut is_clear = true;
+        for pod in pods {
+            let key = entry::key(&pod.metadata);
+            self.record(pod);
+            let holds_up = self.store.with(|objects| {
+                let row = objects.pods.entry(&key);
+                row.is_some_and(|row| holds_up_drain(&row.value))
+            });
+            is_clear &= !holds_up;
+        }
+        Ok(is_clear)
     }
 
     /// Evicts a pod. 429 is a disruption budget's no and comes back as a failure at once.

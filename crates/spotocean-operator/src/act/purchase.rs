@@ -179,7 +179,9 @@ impl<C: Cloud> Actor<C> {
             Command::SetLaunchStatus { name, uid, status } => {
                 self.writer.set_launch_status(&name.0, uid.as_str(), status).await
             }
-            Command::SetOceanNodeStatus { name, uid, status } => {
+            Command::SetOceanNodeStatus {
+                name, uid, status, ..
+            } => {
                 self.writer
                     .set_ocean_node_status(&name.0, uid.as_str(), status)
                     .await

@@ -257,9 +257,44 @@ fn an_empty_node_goes_after_a_while() {
         ["SetOceanNodeStatus", "PatchNode"],
         "tainted before it is removed"
     );
-    assert_eq!(story[1], ["SetOceanNodeStatus", "DeleteOceanNode", "Terminate"]);
+    assert_eq!(
+        story[1],
+        ["SetOceanNodeStatus"],
+        "on record before anything is given back"
+    );
+    assert_eq!(story[2], ["DeleteOceanNode", "Terminate"]);
     assert!(is_given_back(&snapshot, "n1"), "{story:?}");
     assert_eq!(kinds(&snapshot), Vec::<&str>::new());
+}
+
+#[test]
+fn a_drain_is_over_once_a_read_of_the_node_says_so_unless_it_is_forced() {
+    let clear_of = |snapshot: &Snapshot| {
+        let commands = plan(snapshot).commands;
+        commands.into_iter().find_map(|planned| match planned.command {
+            Command::SetOceanNodeStatus {
+                status, once_clear, ..
+            } => Some((status.phase, once_clear)),
+            _ => None,
+        })
+    };
+    let idle = world().member("n1", "shop", Phase::Initialized).build();
+    let mut voluntary = idle.clone();
+    play(&mut voluntary, 1);
+    pass_time(&mut voluntary, 300);
+    play(&mut voluntary, 1);
+    assert_eq!(
+        clear_of(&voluntary),
+        Some((Phase::Terminating, Some("n1".into()))),
+        "it may have got a pod that no watch has shown"
+    );
+    let mut lost = idle;
+    Arc::make_mut(&mut lost.instances)[0].state = InstanceState::Terminated;
+    assert_eq!(
+        clear_of(&lost),
+        Some((Phase::Terminating, None)),
+        "its pods are lost already"
+    );
 }
 
 #[test]
@@ -434,9 +469,10 @@ fn a_deleted_ocean_node_is_drained_then_terminated_then_released() {
     let story = play(&mut snapshot, 8);
     assert_eq!(story[0], ["SetOceanNodeStatus", "PatchNode"]);
     assert_eq!(story[1], ["EvictPod"]);
-    assert_eq!(story[2], ["SetOceanNodeStatus", "Terminate"]);
-    assert_eq!(story[3], ["DeleteNode"]);
-    assert_eq!(story[4], ["ReleaseOceanNode"]);
+    assert_eq!(story[2], ["SetOceanNodeStatus"]);
+    assert_eq!(story[3], ["Terminate"]);
+    assert_eq!(story[4], ["DeleteNode"]);
+    assert_eq!(story[5], ["ReleaseOceanNode"]);
     assert!(is_given_back(&snapshot, "n1"));
 }
 
