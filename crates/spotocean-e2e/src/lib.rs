@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod operator;
 pub mod process;
 pub mod repository;
+pub mod shim;
 pub mod sim;
 pub mod stack;
 pub mod toolchain;

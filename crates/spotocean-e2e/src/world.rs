@@ -176,8 +176,10 @@ async fn all<K>(client: &Client) -> Result<Vec<K>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let listed = Api::<K>::all(client.clone()).list(&ListParams::default()).await;
-    Ok(listed
-        .with_context(|| format!("listing {}", K::plural(&())))?
-        .items)
+    match Api::<K>::all(client.clone()).list(&ListParams::default()).await {
+        Ok(listed) => Ok(listed.items),
+        // A kind that is not served has no objects.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("listing {}", K::plural(&()))),
+    }
 }

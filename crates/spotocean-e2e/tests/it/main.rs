@@ -2,7 +2,10 @@
 
 mod chart;
 mod cleanup;
+mod crash;
 mod local_stack;
+mod ordeal;
+mod reckoning;
 mod scene;
 mod schema;
 mod stories;
