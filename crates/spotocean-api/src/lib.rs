@@ -22,7 +22,6 @@ pub mod disruption;
 pub mod duration;
 pub mod effective;
 pub mod kubelet;
-pub mod label;
 pub mod label_selector;
 pub mod ocean_launch;
 pub mod ocean_node;
@@ -38,6 +37,9 @@ pub mod strategy;
 pub mod taint;
 pub mod template;
 mod validation;
+
+/// Label and taint keys on our nodes, by the domain's own words.
+pub use spotocean_core::label;
 
 /// API group of every kind.
 pub const GROUP: &str = "spotocean.dev";

@@ -1,4 +1,5 @@
-//! The label, taint and tag keys that decisions read or write.
+//! The label, taint and tag keys that decisions read or write: their one home,
+//! which `spotocean-api` passes on to users of the kinds.
 
 /// `topology.kubernetes.io/zone`: the availability zone's name.
 pub const ZONE: &str = "topology.kubernetes.io/zone";
@@ -63,6 +64,8 @@ pub const EKS_CAPACITY_TYPE: &str = "eks.amazonaws.com/capacityType";
 /// Spot Ocean's life-cycle key (values `spot`, `od`).
 pub const OCEAN_NODE_LIFECYCLE: &str = "spotinst.io/node-lifecycle";
 
+/// The taint that keeps pods off a node until the operator has labelled it (NoExecute).
+pub const UNREGISTERED_TAINT: &str = "spotocean.dev/unregistered";
 /// The taint that marks a node about to be given back (NoSchedule).
 pub const DISRUPTED_TAINT: &str = "spotocean.dev/disrupted";
 /// kubelet's and the node controller's taint for a node that is not Ready.
@@ -77,6 +80,9 @@ pub const CLOUD_UNINITIALIZED_TAINT: &str = "node.cloudprovider.kubernetes.io/un
 pub const OUT_OF_SERVICE_TAINT: &str = "node.kubernetes.io/out-of-service";
 /// Takes a node out of cloud load balancers.
 pub const EXCLUDE_FROM_LOAD_BALANCERS: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// EC2 tag keys under this prefix carry ownership and are written by the operator alone.
+pub const TAG_PREFIX: &str = "spotocean.dev/";
 
 /// Taints that a node carries only for a while after it starts: they never
 /// speak against a node that is still on its way.

@@ -1,8 +1,8 @@
 //! Removals: nothing goes that is not ours, and nothing on a partial view.
 
-use spotocean_api::label as api_label;
 use spotocean_core::id::{InstanceId, NodeName, ObjectKey, OceanNodeName, Uid};
 use spotocean_core::instance::{InstanceState, TAG_OCEAN};
+use spotocean_core::label;
 
 use super::{Verdict, check, object};
 use crate::command::{Command, NodePatch, TerminationReason};
@@ -48,7 +48,7 @@ fn ocean_of_node(snapshot: &Snapshot, name: &NodeName) -> Result<String, super::
         .nodes
         .iter()
         .find(|node| node.name == *name)
-        .and_then(|node| node.labels.get(api_label::OCEAN))
+        .and_then(|node| node.labels.get(label::OCEAN))
         .map(ToString::to_string);
     let by_record = || {
         let instance = snapshot

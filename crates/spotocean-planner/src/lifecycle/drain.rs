@@ -7,9 +7,8 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use spotocean_api::label::DISRUPTED_TAINT;
 use spotocean_api::ocean_node::{OceanNodeReason, OceanNodeStatus, Phase};
-use spotocean_core::label::{EXCLUDE_FROM_LOAD_BALANCERS, OUT_OF_SERVICE_TAINT};
+use spotocean_core::label::{DISRUPTED_TAINT, EXCLUDE_FROM_LOAD_BALANCERS, OUT_OF_SERVICE_TAINT};
 use spotocean_core::node::Node;
 use spotocean_core::pod::Pod;
 use spotocean_core::requirement::Labels;

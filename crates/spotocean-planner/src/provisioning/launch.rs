@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use spotocean_api::annotation::TERMINATION_FINALIZER;
-use spotocean_api::label as api_label;
 use spotocean_api::ocean_launch::{
     AllocationStrategy, FleetOverride, FleetRequest, LaunchTemplateConfig, OceanLaunch, OceanLaunchSpec,
     ResourceTags,
@@ -14,6 +13,7 @@ use spotocean_api::price::PriceUsd;
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::InstanceTypeName;
 use spotocean_core::instance::TAG_LAUNCH;
+use spotocean_core::label;
 use spotocean_core::launch::LaunchTemplate;
 use spotocean_core::offering::Market;
 use spotocean_solver::solution::NewNode;
@@ -129,8 +129,8 @@ fn member_name(launch: &str, index: usize, count: usize) -> String {
 
 fn own_labels(view: &PoolView) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (api_label::OCEAN.to_owned(), view.key.ocean.to_string()),
-        (api_label::POOL.to_owned(), view.key.pool.to_string()),
+        (label::OCEAN.to_owned(), view.key.ocean.to_string()),
+        (label::POOL.to_owned(), view.key.pool.to_string()),
     ])
 }
 

@@ -10,12 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use spotocean_api::label::UNREGISTERED_TAINT;
 use spotocean_api::ocean_launch::OceanLaunch;
 use spotocean_api::ocean_node::{OceanNode, Phase};
 use spotocean_core::claim::ClaimState;
 use spotocean_core::id::{InstanceId, NodeName, ObjectKey, PoolKey};
-use spotocean_core::label;
+use spotocean_core::label::{self, UNREGISTERED_TAINT};
 use spotocean_core::node::Node;
 use spotocean_core::pod::{DaemonSet, Pod};
 use spotocean_core::requirement::{Labels, all_match};
