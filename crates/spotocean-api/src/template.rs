@@ -22,7 +22,8 @@ use std::collections::BTreeMap;
     validation = validation::unique_devices(),
     validation = validation::one_root_volume(),
     validation = validation::reserved_tags(),
-    validation = validation::tag_key_length()
+    validation = validation::tag_key_length(),
+    validation = validation::tag_key_case()
 )]
 pub struct Template {
     /// Machine image: what nodes boot.

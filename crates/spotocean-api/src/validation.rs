@@ -96,6 +96,20 @@ pub(crate) fn tag_key_length() -> Rule {
         .message("a tag key has 1 to 128 characters: shorten the longer one")
 }
 
+/// EC2 keeps such keys apart, but IAM conditions read them as one (IAM User Guide, "Case sensitivity" of tag keys),
+/// so that a policy could not tell what it allows.
+pub(crate) fn tag_key_case() -> Rule {
+    rule_saying(
+        format!("!has(self.tags) || self.tags.all(k, {ONE_IN_ANY_CASE})"),
+        format!(
+            "'tags has keys that differ only in case from ' + self.tags.filter(k, !({ONE_IN_ANY_CASE}))[0] + \
+             ': keep one of them, IAM policies read them as the same key'"
+        ),
+    )
+}
+
+const ONE_IN_ANY_CASE: &str = "self.tags.exists_one(l, l.lowerAscii() == k.lowerAscii())";
+
 /// A security group among the subnets, or the other way round.
 pub(crate) fn subnet_ids() -> Rule {
     Rule::new("!has(self.subnets) || self.subnets.all(t, !has(t.id) || t.id.startsWith('subnet-'))")

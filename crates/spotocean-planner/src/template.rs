@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use spotocean_api::label::TAG_PREFIX;
 use spotocean_api::template::{
     BlockDevice as ApiBlockDevice, HttpTokens, ImageFamily, MetadataEndpoint, Monitoring, Template,
     VolumeType,
@@ -15,6 +14,7 @@ use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::ImageId;
 use spotocean_core::instance::{TAG_CLUSTER_UID, TAG_OCEAN, TAG_OCEAN_UID, TAG_POOL};
 use spotocean_core::kubelet::GIB;
+use spotocean_core::label::TAG_PREFIX;
 use spotocean_core::launch::{BlockDevice, LaunchTemplate, MetadataOptions};
 use spotocean_core::port::Image;
 use spotocean_core::quantity::parse_units;
@@ -33,6 +33,8 @@ pub const DEFAULT_VOLUME_GIB: i32 = 20;
 const BOTTLEROCKET_ROOT_GIB: i32 = 4;
 /// The root device of AL2023 and Bottlerocket.
 const ROOT_DEVICE: &str = "/dev/xvda";
+/// What EC2's console shows as an instance's name.
+const NAME_TAG: &str = "Name";
 /// Bottlerocket's data volume.
 pub const BOTTLEROCKET_DATA_DEVICE: &str = "/dev/xvdb";
 
@@ -104,9 +106,11 @@ pub fn starting_taints(pool: &PoolView) -> Vec<Taint> {
 #[must_use]
 pub fn tags(snapshot: &Snapshot, pool: &PoolView) -> BTreeMap<Arc<str>, Arc<str>> {
     let cluster = pool.ocean.spec.cluster.name.as_str();
-    let mut tags = BTreeMap::from([(Arc::from("Name"), Arc::from(format!("{cluster}/{}", pool.key)))]);
-    let own = vocabulary::labels(&pool.effective.template.tags);
-    tags.extend(own.into_iter().filter(|(key, _)| !key.starts_with(TAG_PREFIX)));
+    let mut tags = vocabulary::labels(&pool.effective.template.tags);
+    tags.retain(|key, _| !key.starts_with(TAG_PREFIX));
+    if !tags.keys().any(|key| key.eq_ignore_ascii_case(NAME_TAG)) {
+        tags.insert(NAME_TAG.into(), format!("{cluster}/{}", pool.key).into());
+    }
     let mut put = |key: &str, value: &str| tags.insert(key.into(), value.into());
     put(TAG_CLUSTER_UID, snapshot.cluster_uid.as_str());
     put(TAG_OCEAN_UID, ocean_uid(&pool.ocean).as_str());
@@ -115,6 +119,17 @@ pub fn tags(snapshot: &Snapshot, pool: &PoolView) -> BTreeMap<Arc<str>, Arc<str>
     put(&format!("kubernetes.io/cluster/{cluster}"), "owned");
     put("eks:eks-cluster-name", cluster);
     tags
+}
+
+/// Two tag keys that differ only in case. EC2 keeps them apart; IAM conditions read them as one (IAM User Guide),
+/// so that no policy could tell what it allows.
+#[must_use]
+pub fn keys_alike(tags: &BTreeMap<Arc<str>, Arc<str>>) -> Option<(&str, &str)> {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    tags.keys().find_map(|key| {
+        let first = seen.insert(key.to_ascii_lowercase(), key)?;
+        Some((first, key.as_ref()))
+    })
 }
 
 fn metadata(template: &Template) -> MetadataOptions {

@@ -86,6 +86,7 @@ fn stock(snapshot: &Snapshot, cooldowns: &Cooldowns, view: &PoolView) -> Result<
             "EC2 limits the rate of launches: the pool tries again within minutes",
         ));
     }
+    has_distinct_tags(snapshot, view)?;
     let resolved =
         resolve(snapshot, view).map_err(|unresolved| closed(unresolved.reason, unresolved.message))?;
     let subnets = subnets(snapshot, cooldowns, view, &resolved)?;
@@ -99,6 +100,21 @@ fn stock(snapshot: &Snapshot, cooldowns: &Cooldowns, view: &PoolView) -> Result<
     };
     add_offers(snapshot, cooldowns, view, &mut stock)?;
     Ok(stock)
+}
+
+/// The schema refuses keys alike in one map; here the ocean's, the pool's and the operator's have come together.
+fn has_distinct_tags(snapshot: &Snapshot, view: &PoolView) -> Result<(), PoolClosed> {
+    let tags = template::tags(snapshot, view);
+    let Some((first, second)) = template::keys_alike(&tags) else {
+        return Ok(());
+    };
+    Err(closed(
+        Reason::SpecInvalid,
+        format!(
+            "the tags of pool {} have the keys {first} and {second}, which differ only in case, and IAM policies read them as the same key: keep one of them in template.tags",
+            view.key
+        ),
+    ))
 }
 
 /// User data differs between a pool's templates by a few digits: one of them tells whether it can be made.

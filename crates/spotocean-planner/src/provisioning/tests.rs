@@ -198,6 +198,12 @@ fn pools_that_cannot_buy_say_so() {
                 .collect(),
         );
     };
+    // Each map is fine by the schema; merged they are not.
+    let tags_alike = |ocean: &mut SpotOcean| {
+        let tag = |key: &str| [(key.to_owned(), "a".to_owned())].into_iter().collect();
+        ocean.spec.template.tags = tag("Team");
+        ocean.spec.pools[0].template.get_or_insert_default().tags = tag("team");
+    };
     let karpenter = |world: SnapshotBuilder| {
         world.with(|snapshot| {
             snapshot.other_autoscalers.insert(OtherAutoscaler::Karpenter);
@@ -221,6 +227,7 @@ fn pools_that_cannot_buy_say_so() {
             change(|ocean| ocean.spec.template.user_data = Some("hello".into())),
             "SpecInvalid",
         ),
+        (change(tags_alike), "SpecInvalid"),
         (karpenter(world(1)), "KarpenterFound"),
     ];
     for (index, (world, expected)) in rows.into_iter().enumerate() {

@@ -74,6 +74,29 @@ fn ownership_tags_cannot_be_replaced() {
 }
 
 #[test]
+fn tag_keys_that_differ_only_in_case_are_found() {
+    let rows = [
+        ("", None),
+        ("team teams", None),
+        ("Team a team", Some(("Team", "team"))),
+        ("name", None),
+    ];
+    for (keys, expected) in rows {
+        let own = |template: &mut Template| {
+            template.tags = keys
+                .split_whitespace()
+                .map(|key| (key.to_owned(), "x".to_owned()))
+                .collect();
+        };
+        assert_eq!(
+            keys_alike(&made(own, 29, CapacityType::Spot).tags),
+            expected,
+            "{keys:?}"
+        );
+    }
+}
+
+#[test]
 fn disks_are_the_familys_unless_given() {
     let image = &images()[0];
     let check = |change: fn(&mut Template), expected: &[(&str, i32)], pod_gib: i64| {
