@@ -49,9 +49,9 @@ const KWOK: GoProgram = GoProgram {
 
 const NODEADM: GoProgram = GoProgram {
     name: "nodeadm",
-    title: "nodeadm",
+    title: "nodeadm's reader of user data",
     module: "crates/xtask/nodeadm",
-    package: "github.com/awslabs/amazon-eks-ami/nodeadm/cmd/nodeadm",
+    package: ".",
     link_flags: "-s -w",
     override_variable: "SPOTOCEAN_NODEADM",
 };
@@ -95,7 +95,7 @@ pub fn kwok() -> Result<PathBuf> {
     KWOK.find_or_build()
 }
 
-/// AWS's own reader of user data for AL2023.
+/// AWS's own reader of user data for AL2023: nodeadm up to where it would start daemons. It prints what it has read.
 pub fn nodeadm() -> Result<PathBuf> {
     NODEADM.find_or_build()
 }

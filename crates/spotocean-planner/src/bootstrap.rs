@@ -14,8 +14,8 @@ mod node_label;
 use std::sync::Arc;
 
 use spotocean_api::kubelet::Kubelet;
-use spotocean_api::label::UNREGISTERED_TAINT;
 use spotocean_api::template::{ImageFamily, InstanceStore};
+use spotocean_core::label::UNREGISTERED_TAINT;
 use spotocean_core::requirement::Labels;
 use spotocean_core::taint::{Taint, TaintEffect};
 use thiserror::Error;
@@ -71,6 +71,16 @@ pub enum BootstrapError {
         "template.userData is not TOML that Bottlerocket could read: {0}; correct it, settings stand under [settings…]"
     )]
     Toml(Arc<str>),
+    /// Bottlerocket has no setting for that resource (`KubernetesReservedResourceKey` of its settings model).
+    #[error(
+        "Bottlerocket reserves cpu, memory and ephemeral-storage only: remove {resource} from kubelet.{setting}, or choose image.family AL2023"
+    )]
+    NotReservable {
+        /// The resource.
+        resource: Arc<str>,
+        /// `kubeReserved` or `systemReserved`.
+        setting: &'static str,
+    },
 }
 
 /// The taint that keeps pods off a node until the operator has labelled it.

@@ -6,13 +6,33 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use spotocean_api::kubelet::Kubelet;
 use spotocean_api::template::InstanceStore;
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value, value};
 
 use super::node_label::settable;
 use super::{Bootstrap, BootstrapError};
 
+/// Resources that `kube-reserved` and `system-reserved` know.
+const RESERVABLE: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
+
 pub(super) fn user_data(bootstrap: &Bootstrap<'_>) -> Result<String, BootstrapError> {
+    let Kubelet {
+        kube_reserved,
+        system_reserved,
+        ..
+    } = bootstrap.kubelet;
+    for (setting, reserved) in [
+        ("kubeReserved", kube_reserved),
+        ("systemReserved", system_reserved),
+    ] {
+        if let Some(resource) = reserved.keys().find(|name| !RESERVABLE.contains(&name.as_str())) {
+            return Err(BootstrapError::NotReservable {
+                resource: resource.as_str().into(),
+                setting,
+            });
+        }
+    }
     let mut merged = DocumentMut::new();
     for text in bootstrap.own {
         let own: DocumentMut = text
