@@ -33,6 +33,8 @@ pub struct Provision {
     pub closed: BTreeMap<PoolKey, PoolClosed>,
     /// Oceans with pools that hold fewer markets than their share caps need, with one sentence.
     pub few_markets: BTreeMap<OceanName, Arc<str>>,
+    /// Nodes of each ocean that the launch brake holds back.
+    pub held: BTreeMap<OceanName, u32>,
     /// Memory after this look, as far as provisioning changes it.
     pub memory: Memory,
     /// When provisioning wants to look again.

@@ -161,6 +161,9 @@ impl Pass<'_> {
             let purchases = self.purchases(supplies, made.lots, &mut provision.closed);
             provision.commands.extend(purchases.into_iter().map(planned));
         }
+        for node in &held {
+            *provision.held.entry(node.pool.ocean.clone()).or_default() += 1;
+        }
         let is_held = !held.is_empty();
         solution.new_nodes.extend(held);
         if is_held || made.is_probing {

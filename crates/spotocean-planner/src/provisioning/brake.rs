@@ -11,14 +11,33 @@ const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 /// New nodes a minute that are always allowed.
 const FLOOR: usize = 20;
 
-/// How many nodes may still be started in this minute: max(20, half of the nodes) less the new ones.
+/// The brake as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brake {
+    /// Nodes that may start in a minute: max(20, half of the nodes).
+    pub limit: usize,
+    /// How many of them may still start in this one.
+    pub allowance: usize,
+}
+
+/// Reads the brake.
 #[must_use]
-pub fn allowance(snapshot: &Snapshot) -> usize {
+pub fn brake(snapshot: &Snapshot) -> Brake {
     let (new, old): (Vec<_>, Vec<_>) = snapshot
         .ocean_nodes
         .iter()
         .partition(|own| created_at(&own.metadata) + MINUTE > snapshot.now);
-    FLOOR.max(old.len().div_ceil(2)).saturating_sub(new.len())
+    let limit = FLOOR.max(old.len().div_ceil(2));
+    Brake {
+        limit,
+        allowance: limit.saturating_sub(new.len()),
+    }
+}
+
+/// How many nodes may still be started in this minute.
+#[must_use]
+pub fn allowance(snapshot: &Snapshot) -> usize {
+    brake(snapshot).allowance
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::tally::Tally;
 use crate::command::{Command, Planned};
 use crate::plan::Provision;
 use crate::pool::{is_deleted, is_paused, ocean_name};
+use crate::provisioning::brake::brake;
 use crate::snapshot::{OtherAutoscaler, Snapshot};
 
 /// Spot prices older than this are stale; they are read every five minutes.
@@ -210,7 +211,6 @@ fn passes(reason: Reason) -> bool {
             | Reason::Throttled
             | Reason::Unreachable
             | Reason::NoCapacity
-            | Reason::LaunchBrake
             | Reason::NodesNotJoining
             | Reason::LimitReached
     )
@@ -261,6 +261,18 @@ fn reconciling(subject: &Subject<'_>, parts: &[Finding]) -> Finding {
             ConditionStatus::True,
             Reason::SourcesIncomplete,
             "not everything that is needed has been read yet",
+        );
+    }
+    if let Some(held) = subject.provision.held.get(&ocean_name(subject.ocean)) {
+        return finding(
+            condition,
+            ConditionStatus::True,
+            Reason::LaunchBrake,
+            format!(
+                "{} on their way, and {held} more wait for the launch brake: {} nodes may start in a minute (20, or half of those there), so the next start within a minute",
+                counted(share.coming, "node"),
+                brake(subject.snapshot).limit
+            ),
         );
     }
     if share.coming > 0 || buys {

@@ -1,7 +1,8 @@
 //! What users read of one look: counts, conditions and events.
 
 use super::*;
-use crate::fixtures::{SnapshotBuilder, ago, now, ocean, pod, snapshot};
+use crate::answers::{answered, selecting};
+use crate::fixtures::{SnapshotBuilder, ago, now, ocean, ocean_node, pod, snapshot};
 use crate::plan::{EventSubject, plan};
 use crate::snapshot::{OtherAutoscaler, Source};
 use jiff::SignedDuration;
@@ -149,6 +150,37 @@ fn what_stands_in_the_way_is_said() {
             ("Reconciling", "True", "Deleting"),
         ],
     );
+}
+
+#[test]
+fn what_the_launch_brake_holds_back_is_said_without_calling_it_trouble() {
+    let mut world = snapshot().ocean(selecting("shop", &["main"]));
+    for number in 0..20 {
+        let mut own = ocean_node(&format!("n{number}"), "other", Phase::Pending);
+        own.metadata.creation_timestamp = Some(Time(ago(1)));
+        world = world.ocean_node(own);
+    }
+    let held = answered(world.pod(pod("p"))).build();
+    check(
+        &held,
+        &[
+            ("Reconciling", "True", "LaunchBrake"),
+            ("CapacityAvailable", "True", "Available"),
+            ("Ready", "True", "Healthy"),
+        ],
+    );
+    let message = status(&held)
+        .conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "Reconciling")
+        .unwrap()
+        .message;
+    assert_eq!(
+        message,
+        "0 nodes on their way, and 1 more wait for the launch brake: 20 nodes may start in a minute (20, or half of those there), so the next start within a minute"
+    );
+    let later = SnapshotBuilder::from(held).with(|s| s.now += SignedDuration::from_secs(61));
+    check(&later.build(), &[("Reconciling", "True", "Launching")]);
 }
 
 #[test]
