@@ -16,14 +16,16 @@ use spotocean_core::pod::Pod;
 use spotocean_core::requirement::Labels;
 use spotocean_core::resources::Resources;
 use spotocean_solver::problem::{
-    BuyablePool, NodeRef, Offer, PendingPod, PlacementNode, PoolRequirement, Problem,
+    BuyablePool, NodeRef, Offer, PendingPod, PlacementNode, PoolRequirement, Problem, RemainingLimits,
 };
 use spotocean_solver::solution::{NewNode, PoolReason, Reason, Solution, Unplaced};
 use spotocean_solver::solve::solve;
 
 use super::Pass;
 use super::limits::Ledger;
+use super::share::candidates_wanted;
 use super::supply::Supply;
+use crate::pool::PoolView;
 use crate::vocabulary;
 
 /// Offers by pool, capacity type and market.
@@ -168,6 +170,7 @@ fn buyable(supply: &Supply, round: Round, ledger: &Ledger) -> BuyablePool {
     } else {
         CapacityType::OnDemand
     };
+    let limits = ledger.remaining(&view.key);
     BuyablePool {
         key: view.key.clone(),
         weight: i32::try_from(view.pool.weight.unwrap_or(0)).unwrap_or(i32::MAX),
@@ -175,9 +178,21 @@ fn buyable(supply: &Supply, round: Round, ledger: &Ledger) -> BuyablePool {
         labels: Arc::new(view.labels(capacity_type)),
         taints: view.pool.taints.iter().map(vocabulary::taint).collect(),
         offers,
-        limits: ledger.remaining(&view.key),
-        minimum_flexibility: usize::try_from(view.effective.strategy.minimum_flexibility).unwrap_or(1),
+        minimum_flexibility: flexibility(view, &limits),
+        limits,
         closed: supply.state.as_ref().err().cloned(),
+    }
+}
+
+/// How many candidates the solver should hand over: enough for launches that share caps cut apart. Where a limit on
+/// resources or cost holds, no more than one launch needs: every node is counted at its largest candidate.
+fn flexibility(view: &PoolView, limits: &RemainingLimits) -> usize {
+    let strategy = &view.effective.strategy;
+    let of_launch = usize::try_from(strategy.minimum_flexibility).unwrap_or(1);
+    if limits.resources.is_empty() && limits.hourly_cost.is_none() {
+        candidates_wanted(of_launch, strategy.max_share)
+    } else {
+        of_launch
     }
 }
 

@@ -17,13 +17,15 @@ use super::cooldown::{State, request_key};
 use super::fallback::left_over;
 use super::in_flight::{is_open, launches_by_name, market_of, markets, pool_of};
 use super::launch::Lot;
-use super::share::{Holdings, Portion, Wanted, split};
+use super::share::{Holdings, Portion, Split, Wanted, split};
 use super::supply::{Stock, Supply};
 use crate::snapshot::Snapshot;
 use crate::vocabulary;
 
 /// A launch of at most so many nodes may try markets that are half open.
 const PROBE_NODES: usize = 2;
+/// A substitute may cost this many percent of the planned price, while there are others enough.
+const SANE_PRICE_PERCENT: i64 = 150;
 /// Members of one OceanLaunch, as its schema bounds them.
 const MEMBERS_MAX: usize = 1000;
 
@@ -146,22 +148,91 @@ impl Pass<'_> {
                     markets: group.candidates.clone(),
                 }]
             } else {
-                let wanted = Wanted {
-                    nodes: group.nodes.len(),
-                    candidates: &group.candidates,
-                    total_vcpus,
-                    caps: supply.view.effective.strategy.max_share,
-                };
-                let split = split(&mut holdings, &wanted, &vcpus, &suffices);
+                let (split, markets) = self.widened(&mut holdings, supply, &group, total_vcpus, &suffices);
                 if split.is_reduced {
                     made.few_markets
                         .entry(supply.view.key.ocean.clone())
-                        .or_insert_with(|| few_markets(supply, group.candidates.len()));
+                        .or_insert_with(|| few_markets(supply, markets));
                 }
                 split.portions
             };
             self.add_lots(group, portions, made, solution);
         }
+    }
+
+    /// Splits a group over as few of its candidates as give each launch `minimumFlexibility` places, and says how
+    /// many those are. The solver hands over more than a single launch needs, dear ones last: they are for launches
+    /// that caps cut apart.
+    fn widened(
+        &self,
+        holdings: &mut Holdings,
+        supply: &Supply,
+        group: &Group,
+        total_vcpus: i64,
+        suffices: &impl Fn(&[Market]) -> bool,
+    ) -> (Split, usize) {
+        let vcpus = |name: &InstanceTypeName| vcpus(self.snapshot, name);
+        let strategy = &supply.view.effective.strategy;
+        let flexibility = usize::try_from(strategy.minimum_flexibility).unwrap_or(1);
+        let (mut count, most) = self.spans(group, flexibility, suffices);
+        let mut best: Option<(Split, Holdings, usize)> = None;
+        loop {
+            let mut booked = holdings.clone();
+            let wanted = Wanted {
+                nodes: group.nodes.len(),
+                candidates: &group.candidates[..count],
+                total_vcpus,
+                caps: strategy.max_share,
+                flexibility,
+            };
+            let made = split(&mut booked, &wanted, &vcpus, suffices);
+            let launches = made.portions.len();
+            let is_good = !made.is_reduced && made.narrowest() >= flexibility;
+            let is_better = best.as_ref().is_none_or(|(best, _, _)| {
+                (!made.is_reduced, made.narrowest()) > (!best.is_reduced, best.narrowest())
+            });
+            if is_better {
+                best = Some((made, booked, count));
+            }
+            if is_good || count == most {
+                break;
+            }
+            count = (count * 2).max(launches * flexibility).min(most);
+        }
+        let (split, booked, count) = best.expect("the first split is better than none");
+        *holdings = booked;
+        (split, count)
+    }
+
+    /// How many of a group's candidates one launch gets by itself, and how many may be drawn on at most: none that
+    /// costs more than the planned type on demand.
+    fn spans(
+        &self,
+        group: &Group,
+        flexibility: usize,
+        suffices: &impl Fn(&[Market]) -> bool,
+    ) -> (usize, usize) {
+        let catalogue = &self.snapshot.catalogue;
+        let price = |market: &Market| catalogue.price(market, CapacityType::Spot);
+        let all = &group.candidates;
+        let first = all.first();
+        let sane = first
+            .and_then(price)
+            .map(|price| price.0.saturating_mul(SANE_PRICE_PERCENT) / 100);
+        let on_demand = first.and_then(|market| catalogue.on_demand_prices.get(&market.instance_type));
+        let within = |ceiling: Option<i64>| {
+            let is_within = |market: &&Market| {
+                let price = price(market).map(|price| price.0);
+                price.zip(ceiling).is_none_or(|(price, ceiling)| price <= ceiling)
+            };
+            all.iter().take_while(is_within).count()
+        };
+        let mut base = within(sane).max(flexibility.min(all.len()));
+        while base < all.len() && !suffices(&all[..base]) {
+            base += 1;
+        }
+        let most = within(on_demand.map(|price| price.0)).max(base);
+        (base, most)
     }
 
     fn add_lots(&self, group: Group, portions: Vec<Portion>, made: &mut Lots, solution: &mut Solution) {

@@ -7,18 +7,18 @@
 //! pool's spot vCPUs after the purchase (counted low: the smallest type each
 //! launch could come to), or one node where that is more.
 //!
-//! The method: the candidates of n equal nodes are cut into cells, from coarse
-//! to fine: all zones together, then zone by zone; all types together, then
-//! dealt round by rank into 2, 3, … groups of types that are the same in every
-//! zone. Nodes go one by one to the cell with fewest of them that can bear one
-//! more in the worst case. The first cut that takes all nodes is used; each
-//! cell with nodes is one launch. Few cells are tried first because a launch
-//! with many places gets better capacity.
+//! The method: the candidates of n equal nodes are cut into cells, from few to
+//! many: zones dealt round by rank into 1, 2, … groups, and types likewise,
+//! the groups of types being the same in every group of zones. Nodes go one by
+//! one to the cell with fewest of them that can bear one more in the worst
+//! case. A cut that takes all nodes is good when each of its launches offers
+//! as many places as `minimumFlexibility` asks for; where none does, the one
+//! whose narrowest launch is widest is used. Each cell with nodes is a launch.
 //!
-//! Where no cut takes all, the caps relax: each to an even split over the
-//! places there are, rounded up to a whole node, and at last the nodes left
-//! over go where least is booked. The pods never wait for a cap;
-//! `DiversificationReduced` says so.
+//! Booked at the worst case, no more than its share of all candidates can be
+//! offered to each node: for f places a launch under a share of p percent a
+//! market, the candidates must number f × 100 / p, and half as many again
+//! because cuts fall between whole zones and types ([`candidates_wanted`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,6 +70,13 @@ impl Holdings {
     }
 }
 
+/// How many candidates a node needs so that launches offer `flexibility` places each, whatever caps make of them.
+#[must_use]
+pub fn candidates_wanted(flexibility: usize, caps: MaxShare) -> usize {
+    let percent = usize::try_from(caps.market.clamp(1, 100)).unwrap_or(100);
+    (flexibility * 150).div_ceil(percent)
+}
+
 /// Equal nodes to buy on spot.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
@@ -81,6 +88,8 @@ pub struct Wanted<'a> {
     pub total_vcpus: i64,
     /// The pool's caps.
     pub caps: MaxShare,
+    /// Places that each launch should offer.
+    pub flexibility: usize,
 }
 
 /// One launch: so many nodes over these places.
@@ -90,6 +99,22 @@ pub struct Portion {
     pub nodes: usize,
     /// The places, best first.
     pub markets: Vec<Market>,
+}
+
+impl Split {
+    /// Places of the launch that offers fewest.
+    #[must_use]
+    pub fn narrowest(&self) -> usize {
+        narrowest(&self.portions)
+    }
+}
+
+fn narrowest(portions: &[Portion]) -> usize {
+    portions
+        .iter()
+        .map(|portion| portion.markets.len())
+        .min()
+        .unwrap_or(0)
 }
 
 /// How equal nodes are split, and whether caps had to relax.
@@ -205,7 +230,7 @@ struct Cell<'a> {
 }
 
 impl<V: Fn(&InstanceTypeName) -> i64> Book<'_, V> {
-    /// The coarsest cut that takes all nodes.
+    /// The first cut that takes all nodes with the flexibility wanted, else the least narrow one.
     fn cut(&self, wanted: &Wanted<'_>, suffices: &impl Fn(&[Market]) -> bool) -> Option<Vec<Portion>> {
         let open: Vec<&Market> = wanted
             .candidates
@@ -213,21 +238,27 @@ impl<V: Fn(&InstanceTypeName) -> i64> Book<'_, V> {
             .filter(|place| self.bears_one(place))
             .collect();
         let types: BTreeSet<_> = open.iter().map(|place| &place.instance_type).collect();
+        let zones: BTreeSet<_> = open.iter().map(|place| &place.zone).collect();
         let groups = types.len().min(GROUPS_MAX);
-        let cuts = [false, true]
-            .into_iter()
-            .flat_map(|by_zone| (1..=groups).map(move |groups| (by_zone, groups)));
-        for (by_zone, groups) in cuts {
-            let cells = cells(&open, by_zone, groups);
-            let is_enough = cells.iter().all(|cell| suffices(&owned(&cell.places)));
-            if !is_enough {
-                continue;
+        let mut cuts: Vec<(usize, usize)> = (1..=zones.len())
+            .flat_map(|zones| (1..=groups).map(move |types| (zones, types)))
+            .collect();
+        cuts.sort_by_key(|(zones, types)| (zones * types, *zones));
+        let mut best: Option<Vec<Portion>> = None;
+        for (zones, types) in cuts {
+            let widest_now = best.as_deref().map_or(0, narrowest);
+            // So many cells share the places that none of these cuts can do better.
+            if widest_now >= wanted.flexibility.min(open.len() / (zones * types)) && best.is_some() {
+                break;
             }
-            if let Some(portions) = self.deal(cells, wanted.nodes) {
-                return Some(portions);
+            let cells = cells(&open, zones, types);
+            let is_enough = cells.iter().all(|cell| suffices(&owned(&cell.places)));
+            let portions = is_enough.then(|| self.deal(cells, wanted.nodes)).flatten();
+            if let Some(portions) = portions.filter(|portions| narrowest(portions) > widest_now) {
+                best = Some(portions);
             }
         }
-        None
+        best
     }
 
     fn bears_one(&self, place: &Market) -> bool {
@@ -325,8 +356,8 @@ fn owned(places: &[&Market]) -> Vec<Market> {
     places.iter().map(|place| (*place).clone()).collect()
 }
 
-/// Cuts places into cells: types dealt into groups by rank, and zones apart where asked.
-fn cells<'a>(open: &[&'a Market], by_zone: bool, groups: usize) -> Vec<Cell<'a>> {
+/// Cuts places into cells: zones and types dealt into groups by rank.
+fn cells<'a>(open: &[&'a Market], zone_groups: usize, groups: usize) -> Vec<Cell<'a>> {
     let mut group_of: BTreeMap<&InstanceTypeName, usize> = BTreeMap::new();
     for place in open {
         let next = group_of.len() % groups;
@@ -334,13 +365,13 @@ fn cells<'a>(open: &[&'a Market], by_zone: bool, groups: usize) -> Vec<Cell<'a>>
     }
     let mut zone_of: BTreeMap<&Zone, usize> = BTreeMap::new();
     for place in open {
-        let next = zone_of.len();
+        let next = zone_of.len() % zone_groups;
         zone_of.entry(&place.zone).or_insert(next);
     }
     let mut cells: BTreeMap<(usize, usize), Vec<&Market>> = BTreeMap::new();
     for place in open {
         let group = group_of.get(&place.instance_type).copied().unwrap_or(0);
-        let zone = zone_of.get(&place.zone).copied().filter(|_| by_zone).unwrap_or(0);
+        let zone = zone_of.get(&place.zone).copied().unwrap_or(0);
         // Diagonal order: neighbours differ in both group and zone, so that the first nodes do.
         let diagonal = (group + groups - zone % groups) % groups;
         cells.entry((diagonal, zone)).or_default().push(place);

@@ -170,3 +170,37 @@ fn equal_nodes_are_one_lot_until_caps_speak() {
     let (lots, _) = made(world(Vec::new()), 30, &grid[..2]);
     assert!(lots.few_markets.values().next().unwrap().contains("2 markets"));
 }
+
+#[test]
+fn dear_candidates_are_drawn_on_only_where_caps_cut_launches_apart() {
+    let world = || {
+        world(Vec::new()).with(|snapshot| {
+            Arc::make_mut(&mut snapshot.oceans[0])
+                .spec
+                .strategy
+                .minimum_flexibility = 4;
+        })
+    };
+    let prices = world().build().catalogue.spot_prices.clone();
+    let mut all: Vec<Market> = prices.keys().cloned().collect();
+    all.sort_by_key(|market| (prices[market], market.clone()));
+    let offered = |nodes: usize| -> BTreeSet<Market> {
+        let (lots, _) = made(world(), nodes, &all);
+        lots.lots.into_iter().flat_map(|(_, lot)| lot.markets).collect()
+    };
+    assert_eq!(all.len(), 18);
+    assert_eq!(
+        offered(1).len(),
+        6,
+        "m5.large and r5.large are within half as much again"
+    );
+    let types: BTreeSet<_> = offered(2)
+        .into_iter()
+        .map(|market| market.instance_type.to_string())
+        .collect();
+    assert_eq!(
+        types.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["c5.xlarge", "m5.large", "m6g.xlarge", "r5.large"],
+        "m5.4xlarge costs more than m5.large on demand"
+    );
+}

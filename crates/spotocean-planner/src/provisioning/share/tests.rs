@@ -34,6 +34,7 @@ fn run(holdings: &mut Holdings, nodes: usize, candidates: &[Market], held: i64, 
         candidates,
         total_vcpus: held + i64::try_from(nodes).unwrap() * vcpus,
         caps: CAPS,
+        flexibility: 15,
     };
     split(holdings, &wanted, &|_| vcpus, &|_| true)
 }
@@ -57,6 +58,36 @@ fn a_hundred_nodes_are_few_launches_with_many_places() {
         split.portions.iter().map(|portion| portion.nodes).sum::<usize>(),
         100
     );
+}
+
+#[test]
+fn enough_candidates_keep_launches_flexible_under_caps() {
+    let wanted = candidates_wanted(15, CAPS);
+    assert_eq!(wanted, 150);
+    // So many nodes over so many zones, and the places of the narrowest launch at least.
+    let rows = [
+        (1, 6, 150),
+        (3, 6, 16),
+        (4, 6, 18),
+        (10, 6, 15),
+        (20, 6, 18),
+        (60, 6, 18),
+        (10, 3, 12),
+        (20, 3, 16),
+        (60, 3, 16),
+    ];
+    for (nodes, zones, least) in rows {
+        let candidates = grid(wanted / zones, zones);
+        let split = run(&mut Holdings::default(), nodes, &candidates, 0, 4);
+        assert!(!split.is_reduced, "{nodes} nodes in {zones} zones");
+        assert!(
+            split.narrowest() >= least,
+            "{nodes} nodes in {zones} zones: {}",
+            split.narrowest()
+        );
+    }
+    let few = run(&mut Holdings::default(), 10, &grid(5, 3), 0, 4);
+    assert_eq!(few.narrowest(), 1, "fifteen are far too few for ten launches");
 }
 
 #[test]
@@ -99,6 +130,7 @@ fn a_launch_keeps_the_values_it_needs() {
         candidates: &candidates,
         total_vcpus: 40,
         caps: CAPS,
+        flexibility: 15,
     };
     let suffices = |places: &[Market]| {
         places
@@ -145,7 +177,7 @@ proptest! {
         let (mut markets, mut by_type, mut by_zone) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (mut picks, mut is_reduced, mut launched, mut wanted_nodes) = (picks.iter().cycle(), false, 0, 0);
         for (nodes, places) in groups {
-            let wanted = Wanted { nodes, candidates: places, total_vcpus: total, caps: CAPS };
+            let wanted = Wanted { nodes, candidates: places, total_vcpus: total, caps: CAPS, flexibility: 15 };
             let split = split(&mut holdings, &wanted, &vcpus, &|_| true);
             is_reduced |= split.is_reduced;
             wanted_nodes += nodes;
