@@ -100,6 +100,11 @@ fn answers(snapshot: &Snapshot) -> World {
                 (request, answer(outcome))
             })
             .collect(),
+        consoles: asked
+            .consoles
+            .into_iter()
+            .map(|id| (id, answer("login: ".into())))
+            .collect(),
     }
 }
 

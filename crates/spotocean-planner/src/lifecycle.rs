@@ -9,6 +9,7 @@
 
 pub mod agenda;
 mod collection;
+mod console;
 pub mod displaced;
 mod drain;
 mod emptiness;
@@ -31,6 +32,10 @@ use crate::snapshot::Snapshot;
 use agenda::Agenda;
 use leaving::{Decision, Leaving};
 use view::{Member, Standing, View};
+
+pub(crate) use console::wanted as consoles_wanted;
+
+pub(crate) use registration::CONSOLE_QUOTE;
 
 pub use collection::{is_collection_stopped, unexplained as collection_evidence};
 

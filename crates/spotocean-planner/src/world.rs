@@ -14,11 +14,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use spotocean_core::id::InstanceId;
 use spotocean_core::port::{
     AccessEntryOutcome, CloudError, Cluster, Image, ImageQuery, InstanceProfileRequest, SecurityGroup,
     SelectorTerm, Subnet,
 };
 
+pub(crate) use questions::{access_request, node_role};
 pub use questions::{instance_profile_name, questions};
 
 /// One answer, with when it was given. An error is an answer too.
@@ -79,6 +81,8 @@ pub struct Questions {
     pub foreign_instance_profiles: BTreeSet<Arc<str>>,
     /// Roles to admit. An effect in `Manage` mode only.
     pub access: BTreeSet<AccessRequest>,
+    /// Instances that do not join, whose consoles may say why.
+    pub consoles: BTreeSet<InstanceId>,
 }
 
 /// Answers by question. JSON writes the maps as lists of pairs.
@@ -106,6 +110,9 @@ pub struct World {
     /// Admitted roles.
     #[serde(with = "pairs")]
     pub access: BTreeMap<AccessRequest, Answer<AccessOutcome>>,
+    /// The end of what consoles show.
+    #[serde(with = "pairs")]
+    pub consoles: BTreeMap<InstanceId, Answer<Arc<str>>>,
 }
 
 /// Writes a map with structured keys as a list of pairs.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::PostParams;
+use spotocean_core::id::InstanceId;
 use spotocean_core::instance::TAG_CLUSTER_UID;
 use spotocean_core::port::{
     Cloud, CloudError, CloudErrorKind, ImageQuery, InstanceProfileRequest, SelectorTerm,
@@ -35,6 +36,8 @@ pub enum Question {
     ForeignProfile(Arc<str>),
     /// Admission of a role: an effect.
     Access(AccessRequest),
+    /// What an instance shows on its console.
+    Console(InstanceId),
 }
 
 /// Puts an answer in its place.
@@ -66,6 +69,7 @@ pub fn all(questions: &Questions) -> BTreeSet<Question> {
     let profiles = questions.instance_profiles.iter().cloned().map(Question::Profile);
     let foreign = questions.foreign_instance_profiles.iter().cloned();
     let access = questions.access.iter().cloned().map(Question::Access);
+    let consoles = questions.consoles.iter().cloned().map(Question::Console);
     clusters
         .chain(subnets)
         .chain(groups)
@@ -73,6 +77,7 @@ pub fn all(questions: &Questions) -> BTreeSet<Question> {
         .chain(profiles)
         .chain(foreign.map(Question::ForeignProfile))
         .chain(access)
+        .chain(consoles)
         .collect()
 }
 
@@ -80,8 +85,8 @@ impl Question {
     /// How long a good answer holds.
     pub fn holds_for(&self) -> Duration {
         match self {
-            // Free addresses change with every launch.
-            Self::Subnets(_) | Self::SecurityGroups(_) => Duration::from_secs(60),
+            // Free addresses change with every launch, and a console with every try.
+            Self::Subnets(_) | Self::SecurityGroups(_) | Self::Console(_) => Duration::from_secs(60),
             Self::Cluster(_) | Self::Images(_) => Duration::from_secs(300),
             Self::Profile(_) | Self::ForeignProfile(_) | Self::Access(_) => Duration::from_secs(900),
         }
@@ -97,6 +102,7 @@ impl Question {
             Self::Profile(key) => drop(world.instance_profiles.remove(key)),
             Self::ForeignProfile(key) => drop(world.foreign_instance_profiles.remove(key)),
             Self::Access(key) => drop(world.access.remove(key)),
+            Self::Console(key) => drop(world.consoles.remove(key)),
         }
     }
 
@@ -138,6 +144,10 @@ impl Question {
                     AccessMethod::AwsAuth => admit_by_config_map(context, &request).await,
                 };
                 effect(request, result, |world| &mut world.access)
+            }
+            Self::Console(id) => {
+                let result = context.read("GetConsoleOutput", cloud.console_output(&id)).await;
+                answer(id, result, |world| &mut world.consoles)
             }
         }
     }

@@ -7,26 +7,27 @@
 use std::sync::Arc;
 
 use spotocean_api::annotation::OCEAN_NODE;
-use spotocean_api::label::{DISRUPTED_TAINT, UNREGISTERED_TAINT};
 use spotocean_api::ocean_node::{OceanNodeReason, OceanNodeStatus, Phase};
 use spotocean_core::label::{
-    ARCH, CLOUD_UNINITIALIZED_TAINT, EXCLUDE_FROM_LOAD_BALANCERS, HOSTNAME, INSTANCE_TYPE, NOT_READY_TAINT,
-    OS, REGION, UNREACHABLE_TAINT, ZONE,
+    ARCH, CLOUD_UNINITIALIZED_TAINT, DISRUPTED_TAINT, EXCLUDE_FROM_LOAD_BALANCERS, HOSTNAME, INSTANCE_TYPE,
+    NOT_READY_TAINT, OS, REGION, UNREACHABLE_TAINT, UNREGISTERED_TAINT, ZONE,
 };
 use spotocean_core::node::Node;
 use spotocean_core::offering::Market;
-use spotocean_core::port::AccessEntryOutcome;
+use spotocean_core::port::{AccessEntryOutcome, CloudError};
 use spotocean_core::requirement::Labels;
 use spotocean_core::taint::Taint;
 
 use super::agenda::Agenda;
+use super::console;
 use super::emptiness;
 use super::leaving::{Leaving, service_phase, time};
 use super::view::{Member, Standing, View, span};
 use crate::command::{Command, Lane, NodePatch};
+use crate::pool::{PoolView, pools_of};
 use crate::provisioning::supply::zone_labels;
 use crate::vocabulary;
-use crate::world::AccessOutcome;
+use crate::world::{AccessOutcome, access_request, node_role};
 
 /// Keys that the kubelet or the cloud controller writes; they are filled in where missing and never changed.
 const REPORTED_KEYS: [&str; 6] = [INSTANCE_TYPE, ARCH, OS, HOSTNAME, ZONE, REGION];
@@ -108,8 +109,11 @@ pub(super) fn advance(view: &View<'_>, member: &Member<'_>, status: &mut OceanNo
         status.empty_since = None;
     }
     let Some(node) = member.node else {
-        if status.phase == Phase::Launched && status.reason.is_none() {
-            status.reason = Some(OceanNodeReason::Booting);
+        if status.phase == Phase::Launched {
+            status.reason.get_or_insert(OceanNodeReason::Booting);
+            if status.reason == Some(OceanNodeReason::Booting) {
+                status.message = foreboding(view, member);
+            }
         }
         return;
     };
@@ -128,6 +132,14 @@ pub(super) fn advance(view: &View<'_>, member: &Member<'_>, status: &mut OceanNo
             waits.map_or((None, None), |(reason, message)| (Some(reason), Some(message)));
     }
     emptiness::observe(view, member, status);
+}
+
+/// What the console says before the time to register is over; not what it quotes, which changes with every try.
+fn foreboding(view: &View<'_>, member: &Member<'_>) -> Option<String> {
+    let text = console(view, member)?.ok()?;
+    let (obstacle, _) = console::obstacle(text)?;
+    let role = pool_of(member).and_then(|pool| node_role(view.snapshot, &pool));
+    Some(obstacle.sentence(role.as_deref().unwrap_or("of the nodes")))
 }
 
 /// What keeps a Node from service.
@@ -186,23 +198,63 @@ pub(super) fn failure(view: &View<'_>, member: &Member<'_>, agenda: &mut Agenda)
     })
 }
 
-/// The cause as far as it can be known from here.
+/// The cause as far as it can be known from here: what admitting the role came to, else what the console says.
 fn likely_cause(view: &View<'_>, member: &Member<'_>) -> String {
     if member.node.is_some() {
         return "the Node has joined but does not become Ready; look at its conditions and at the network plugin".to_owned();
     }
-    let refused = view.snapshot.world.access.iter().find_map(|(request, answer)| match &answer.result {
-        Ok(AccessOutcome::AwsAuthRefused(why)) => Some(format!("role {} is not admitted: {why}", request.role)),
+    let pool = pool_of(member);
+    if let Some(refused) = pool.as_ref().and_then(|pool| not_admitted(view, pool)) {
+        return refused;
+    }
+    let role = pool.and_then(|pool| node_role(view.snapshot, &pool));
+    match console(view, member) {
+        Some(Ok(text)) => match console::obstacle(text) {
+            Some((obstacle, line)) => format!(
+                "{}{CONSOLE_QUOTE}\"{line}\"",
+                obstacle.sentence(role.as_deref().unwrap_or("of the nodes"))
+            ),
+            None => format!(
+                "{NEVER_JOINED}{CONSOLE_QUOTE}{}",
+                console::last_line(text).map_or_else(|| "nothing".to_owned(), |line| format!("\"{line}\""))
+            ),
+        },
+        Some(Err(error)) => format!("{NEVER_JOINED}; its console cannot be read ({error})"),
+        None => NEVER_JOINED.to_owned(),
+    }
+}
+
+const NEVER_JOINED: &str = "it never joined; look at its user data, at the security groups and subnets (can it reach the apiserver?), and at how its role is admitted (template.access)";
+/// Between what keeps an instance from joining and what its console shows.
+pub(crate) const CONSOLE_QUOTE: &str = "; its console ends with ";
+
+/// The pool of a member, while its ocean still has it.
+fn pool_of(member: &Member<'_>) -> Option<PoolView> {
+    let pools = member.ocean.map(|ocean| pools_of(ocean))?;
+    pools
+        .into_iter()
+        .find(|pool| pool.key.pool.as_str() == member.own.spec.pool_name)
+}
+
+fn console<'a>(view: &View<'a>, member: &Member<'_>) -> Option<Result<&'a str, &'a CloudError>> {
+    let answer = view.snapshot.world.consoles.get(member.instance_id.as_ref()?)?;
+    Some(answer.result.as_deref())
+}
+
+/// Why the pool's role is not admitted, where admitting it failed.
+fn not_admitted(view: &View<'_>, pool: &PoolView) -> Option<String> {
+    let request = access_request(view.snapshot, pool)?;
+    match &view.snapshot.world.access.get(&request)?.result {
+        Ok(AccessOutcome::AwsAuthRefused(why)) => {
+            Some(format!("role {} is not admitted: {why}", request.role))
+        }
         Ok(AccessOutcome::Entry(AccessEntryOutcome::WrongType)) => Some(format!(
             "the access entry of role {} has another type than EC2_LINUX, which lets no node join: delete it",
             request.role
         )),
         Err(error) => Some(format!("role {} could not be admitted: {error}", request.role)),
         Ok(_) => None,
-    });
-    refused.unwrap_or_else(|| {
-        "it never joined; look at its user data, at the security groups and subnets (can it reach the apiserver?), and at how its role is admitted (spec.template.access)".to_owned()
-    })
+    }
 }
 
 /// Labels, annotation and taints that the Node of a staying member should have, where it has not.

@@ -1,6 +1,7 @@
 //! The life of a node, row by row: one small world and one expected next step each.
 
 mod evidence;
+mod joining;
 
 use super::*;
 use crate::command::{Planned, TerminationReason};
@@ -14,12 +15,12 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spotocean_api::annotation::{FORCE_RELEASE, PAUSE};
 use spotocean_api::disruption::Consolidate;
-use spotocean_api::label::{DISRUPTED_TAINT, UNREGISTERED_TAINT};
 use spotocean_api::ocean_node::{OceanNodeReason, OceanNodeStatus, PodReference};
 use spotocean_api::spot_ocean::{DeletionPolicy, Mode};
 use spotocean_api::taint::{Taint as ApiTaint, TaintEffect as ApiTaintEffect};
 use spotocean_core::id::ObjectKey;
 use spotocean_core::instance::InstanceState;
+use spotocean_core::label::{DISRUPTED_TAINT, UNREGISTERED_TAINT};
 use spotocean_core::node::Readiness;
 use spotocean_core::pod::DoNotDisrupt;
 use spotocean_core::port::CloudEventKind;

@@ -139,7 +139,6 @@ fn about(reason: Reason) -> Option<ConditionType> {
         | Reason::QuotaExceeded
         | Reason::LaunchRefused
         | Reason::NodesNotJoining
-        | Reason::LaunchBrake
         | Reason::CollectionStopped
         | Reason::SpecInvalid => Some(ConditionType::CapacityAvailable),
         Reason::SubnetsFull | Reason::NetworkMismatch | Reason::WrongCluster => {
@@ -202,8 +201,13 @@ fn of_nodes(subject: &Subject<'_>) -> Vec<Cause> {
         condition: ConditionType::CapacityAvailable,
         reason: Reason::NodesNotJoining,
         message: format!(
-            "{} did not become a Ready node in time: see the messages of the OceanNodes",
-            counted(failing, "instance")
+            "{} did not become a Ready node in time: {}",
+            counted(failing, "instance"),
+            subject
+                .tally
+                .join_failure
+                .as_deref()
+                .unwrap_or("see the messages of the OceanNodes")
         ),
     });
     let stopped = is_collection_stopped(subject.snapshot).then(|| Cause {

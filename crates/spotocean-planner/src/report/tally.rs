@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use spotocean_api::capacity_type::CapacityType;
-use spotocean_api::ocean_node::{OceanNode, Phase};
+use spotocean_api::ocean_node::{OceanNode, OceanNodeReason, Phase};
 use spotocean_api::spot_ocean::SpotOcean;
 use spotocean_core::id::PoolName;
 use spotocean_core::money::PricePerHour;
 
+use crate::lifecycle::CONSOLE_QUOTE;
 use crate::provisioning::in_flight::phase;
 use crate::snapshot::Snapshot;
 
@@ -49,6 +50,8 @@ impl Share {
 pub(super) struct Tally {
     /// The ocean.
     pub(super) whole: Share,
+    /// Why the first of the failing instances does not join, without what changes from one to the next.
+    pub(super) join_failure: Option<String>,
     /// Its pools.
     pub(super) pools: BTreeMap<PoolName, Share>,
 }
@@ -70,6 +73,12 @@ impl Tally {
             .filter(|own| Some(own.spec.ocean_uid.as_str()) == uid)
         {
             add(&mut tally.whole, snapshot, own);
+            if tally.join_failure.is_none() && is_failing(own) {
+                tally.join_failure = own
+                    .status
+                    .as_ref()
+                    .and_then(|status| cause(status.message.as_deref()?));
+            }
             let pool = tally.pools.entry(own.spec.pool_name.as_str().into()).or_default();
             add(pool, snapshot, own);
         }
@@ -77,12 +86,20 @@ impl Tally {
     }
 }
 
+fn is_failing(own: &OceanNode) -> bool {
+    let reason = own.status.as_ref().and_then(|status| status.reason);
+    reason == Some(OceanNodeReason::RegistrationTimeout)
+}
+
+/// The cause in an OceanNode's message: after the time-out it names, before what its console shows.
+fn cause(message: &str) -> Option<String> {
+    let (_, cause) = message.split_once(": ")?;
+    cause.split(CONSOLE_QUOTE).next().map(ToOwned::to_owned)
+}
+
 fn add(share: &mut Share, snapshot: &Snapshot, own: &OceanNode) {
     let status = own.status.as_ref();
-    let is_failing = status.is_some_and(|status| {
-        status.reason == Some(spotocean_api::ocean_node::OceanNodeReason::RegistrationTimeout)
-    });
-    share.failing += u32::from(is_failing);
+    share.failing += u32::from(is_failing(own));
     match phase(own) {
         Phase::Pending | Phase::Launched | Phase::Registered => share.coming += 1,
         Phase::Draining => share.leaving += 1,

@@ -13,6 +13,7 @@ use spotocean_core::port::{ImageQuery, InstanceProfileRequest};
 
 use super::{AccessMethod, AccessRequest, Questions, cluster};
 use crate::digest::hexadecimal;
+use crate::lifecycle::consoles_wanted;
 use crate::pool::{PoolView, is_deleted, may_act, pools_of};
 use crate::snapshot::Snapshot;
 use crate::vocabulary;
@@ -21,7 +22,10 @@ use crate::vocabulary;
 /// depends on the cluster's version, the admission on its mode.
 #[must_use]
 pub fn questions(snapshot: &Snapshot) -> Questions {
-    let mut questions = Questions::default();
+    let mut questions = Questions {
+        consoles: consoles_wanted(snapshot),
+        ..Questions::default()
+    };
     for ocean in snapshot.oceans.iter().filter(|ocean| !is_deleted(ocean)) {
         if !cluster::is_inline(ocean) {
             questions.clusters.insert(ocean.spec.cluster.name.as_str().into());
@@ -102,7 +106,7 @@ pub fn instance_profile_name(cluster: &str, cluster_uid: &Uid, role: &str) -> St
 }
 
 /// The role in the pool's instance profile, as far as it is known.
-pub(super) fn node_role(snapshot: &Snapshot, pool: &PoolView) -> Option<Arc<str>> {
+pub(crate) fn node_role(snapshot: &Snapshot, pool: &PoolView) -> Option<Arc<str>> {
     let template = &pool.effective.template;
     if let Some(role) = &template.role {
         return Some(role.as_str().into());
@@ -113,7 +117,7 @@ pub(super) fn node_role(snapshot: &Snapshot, pool: &PoolView) -> Option<Arc<str>
 }
 
 /// How the pool's role is to be admitted; `None` for not at all, or not known yet.
-pub(super) fn access_request(snapshot: &Snapshot, pool: &PoolView) -> Option<AccessRequest> {
+pub(crate) fn access_request(snapshot: &Snapshot, pool: &PoolView) -> Option<AccessRequest> {
     Some(AccessRequest {
         cluster: pool.ocean.spec.cluster.name.as_str().into(),
         role: node_role(snapshot, pool)?,
