@@ -11,6 +11,7 @@ use crate::id::{InstanceTypeName, Zone, ZoneId};
 use crate::instance_type::InstanceType;
 use crate::money::PricePerHour;
 use crate::offering::Market;
+use crate::resources::Resources;
 
 /// Types, zones and prices of one region, as of the times stated.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Catalogue {
     pub spot_prices_as_of: Option<Timestamp>,
     /// Whether on-demand prices come from the built-in table because the Pricing API did not answer.
     pub on_demand_prices_are_built_in: bool,
+    /// Allocatable that is stated outright, by type: CPU, memory and pods hold as they stand, before any estimate.
+    pub stated_allocatable: BTreeMap<InstanceTypeName, Resources>,
 }
 
 impl Catalogue {

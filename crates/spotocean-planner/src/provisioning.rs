@@ -56,42 +56,72 @@ pub(crate) struct Pass<'a> {
 /// What buying comes to in this look.
 #[must_use]
 pub fn provision(snapshot: &Snapshot) -> Provision {
-    let memory = Memory {
-        futile_launches: futile::remember(snapshot),
-        ..snapshot.memory.clone()
-    };
-    let cooldowns = Cooldowns::of(snapshot);
-    let gave_up = GaveUp::of(&memory, snapshot.now);
-    let supplies = supplies(snapshot, &cooldowns);
-    let pass = Pass {
-        landscape: nodes::landscape(snapshot, &supplies),
-        snapshot,
-        cooldowns,
-        gave_up,
-    };
-    let mut provision = Provision {
-        closed: closed(&supplies),
-        memory,
-        next_look: next_look(&pass),
-        ..Provision::default()
-    };
-    let (observed, managed): (Vec<&Supply>, Vec<&Supply>) = supplies
-        .iter()
-        .partition(|supply| supply.view.ocean.spec.mode == Mode::Observe);
-    pass.run(&managed, true, &mut provision);
-    let names: BTreeSet<OceanName> = observed
-        .iter()
-        .map(|supply| supply.view.key.ocean.clone())
-        .collect();
-    for name in names {
-        let own: Vec<&Supply> = observed
-            .iter()
-            .copied()
-            .filter(|supply| supply.view.key.ocean == name)
-            .collect();
-        pass.run(&own, false, &mut provision);
+    Prepared::of(snapshot).decide(false)
+}
+
+/// A look at what there is and what could be bought, before anything is decided.
+pub struct Prepared<'a> {
+    pass: Pass<'a>,
+    memory: Memory,
+    supplies: Vec<Supply>,
+}
+
+impl<'a> Prepared<'a> {
+    /// Looks.
+    #[must_use]
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        let memory = Memory {
+            futile_launches: futile::remember(snapshot),
+            ..snapshot.memory.clone()
+        };
+        let cooldowns = Cooldowns::of(snapshot);
+        let gave_up = GaveUp::of(&memory, snapshot.now);
+        let supplies = supplies(snapshot, &cooldowns);
+        let pass = Pass {
+            landscape: nodes::landscape(snapshot, &supplies),
+            snapshot,
+            cooldowns,
+            gave_up,
+        };
+        Self {
+            pass,
+            memory,
+            supplies,
+        }
     }
-    provision
+
+    /// What would be decided if nothing were bought: all pods at once, without the launch brake and without purchases.
+    #[must_use]
+    pub fn rehearse(&self) -> Provision {
+        self.decide(true)
+    }
+
+    fn decide(&self, is_rehearsal: bool) -> Provision {
+        let (pass, supplies) = (&self.pass, &self.supplies);
+        let mut provision = Provision {
+            closed: closed(supplies),
+            memory: self.memory.clone(),
+            next_look: next_look(pass),
+            ..Provision::default()
+        };
+        let (observed, managed): (Vec<&Supply>, Vec<&Supply>) = supplies
+            .iter()
+            .partition(|supply| supply.view.ocean.spec.mode == Mode::Observe);
+        pass.run(&managed, !is_rehearsal, &mut provision);
+        let names: BTreeSet<OceanName> = observed
+            .iter()
+            .map(|supply| supply.view.key.ocean.clone())
+            .collect();
+        for name in names {
+            let own: Vec<&Supply> = observed
+                .iter()
+                .copied()
+                .filter(|supply| supply.view.key.ocean == name)
+                .collect();
+            pass.run(&own, false, &mut provision);
+        }
+        provision
+    }
 }
 
 /// What each pool of each ocean could buy; oceans being deleted buy nothing and are left out.

@@ -5,6 +5,7 @@
 //! question itself and no answer can belong to the wrong pool.
 //! [`resolve`](resolve::resolve) reads the answers back for one pool.
 
+pub mod assumed;
 pub mod cluster;
 mod questions;
 pub mod resolve;

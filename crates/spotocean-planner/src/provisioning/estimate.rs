@@ -43,7 +43,11 @@ pub fn estimate(
 ) -> Estimate {
     let own = &pool.effective.template;
     let settings = vocabulary::kubelet_settings(&own.kubelet);
-    let max_pods = kubelet::max_pods(instance_type, &settings, snapshot.pod_density);
+    let stated = snapshot.catalogue.stated_allocatable.get(&instance_type.name);
+    let max_pods = stated.map_or_else(
+        || kubelet::max_pods(instance_type, &settings, snapshot.pod_density),
+        |stated| stated.pods,
+    );
     let local_bytes = instance_type.local_nvme_gb.saturating_mul(1_000_000_000);
     let has_local = own.instance_store == Some(InstanceStore::RAID0) && local_bytes > 0;
     let machine = Machine {
@@ -57,14 +61,29 @@ pub fn estimate(
         max_pods,
     };
     let disks = i64::try_from(template::block_devices(own, image).len()).unwrap_or(1);
+    let estimated = kubelet::allocatable(machine, &settings);
+    let allocatable = match stated {
+        Some(stated) => as_stated(stated, estimated),
+        None => estimated,
+    };
     Estimate {
         max_pods,
-        capacity: kubelet::capacity(machine),
-        allocatable: kubelet::allocatable(machine, &settings),
+        capacity: kubelet::capacity(machine).maximum(&allocatable),
+        allocatable,
         attach_limits: Arc::new(BTreeMap::from([(
             EBS_DRIVER.into(),
             attachable_volumes(instance_type, disks),
         )])),
+    }
+}
+
+/// CPU, memory and pods as stated; storage and devices as estimated.
+fn as_stated(stated: &Resources, estimated: Resources) -> Resources {
+    Resources {
+        cpu_millis: stated.cpu_millis,
+        memory_bytes: stated.memory_bytes,
+        pods: stated.pods,
+        ..estimated
     }
 }
 

@@ -251,6 +251,9 @@ impl Pass<'_> {
                 made.is_probing = true;
                 continue;
             }
+            for node in &mut own {
+                self.narrow(node, &portion.markets);
+            }
             while !own.is_empty() {
                 let rest = own.split_off(own.len().min(MEMBERS_MAX));
                 solution.new_nodes.extend(own.iter().cloned());
@@ -262,6 +265,16 @@ impl Pass<'_> {
                 made.lots.push((group.pool.clone(), lot));
             }
         }
+    }
+}
+
+impl Pass<'_> {
+    /// Leaves a node the places of its launch: what is planned, and what it costs, is what may be bought.
+    fn narrow(&self, node: &mut NewNode, markets: &[Market]) {
+        let first = markets.first();
+        let price = first.and_then(|market| self.snapshot.catalogue.price(market, node.capacity_type));
+        node.price = price.unwrap_or(node.price);
+        node.candidates = markets.to_vec();
     }
 }
 

@@ -10,7 +10,7 @@ use super::sources::PURE_CRATES;
 use crate::suite;
 
 /// Every crate of the workspace and the crates of it that it may depend on.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("aws-sim", &[]),
     ("spotocean-core", &[]),
     // For the label keys: the kinds and the decisions must not spell one key twice.
@@ -26,6 +26,15 @@ const ALLOWED: [(&str, &[&str]); 9] = [
         &[
             "spotocean-api",
             "spotocean-aws",
+            "spotocean-core",
+            "spotocean-planner",
+            "spotocean-solver",
+        ],
+    ),
+    (
+        "kubectl-ocean",
+        &[
+            "spotocean-api",
             "spotocean-core",
             "spotocean-planner",
             "spotocean-solver",

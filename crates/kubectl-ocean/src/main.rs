@@ -1,0 +1,42 @@
+//! `kubectl ocean`: ask the planner of SpotOcean, offline.
+
+mod answer;
+mod args;
+mod catalogue;
+mod dump;
+mod exit;
+mod input;
+mod objects;
+mod output;
+mod rehearsal;
+mod simulate;
+mod table;
+mod zones;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            // Help and version were asked for; everything else is a slip.
+            return if error.use_stderr() {
+                exit::bad_input()
+            } else {
+                exit::ALL_PLACED
+            };
+        }
+    };
+    let done = match &arguments.command {
+        Command::Simulate(simulate) => simulate::simulate(simulate),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        exit::bad_input()
+    })
+}

@@ -1,0 +1,9 @@
+//! The plugin as a user meets it: files in, text and an exit code out.
+
+#![allow(clippy::unwrap_used, reason = "a run that goes wrong fails its test")]
+
+mod bad_input;
+mod forms;
+mod guide;
+mod plugin;
+mod simulate;
