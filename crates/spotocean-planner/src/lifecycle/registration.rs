@@ -230,7 +230,7 @@ pub(crate) const CONSOLE_QUOTE: &str = "; its console ends with ";
 
 /// The pool of a member, while its ocean still has it.
 fn pool_of(member: &Member<'_>) -> Option<PoolView> {
-    let pools = member.ocean.map(|ocean| pools_of(ocean))?;
+    let pools = pools_of(member.ocean?);
     pools
         .into_iter()
         .find(|pool| pool.key.pool.as_str() == member.own.spec.pool_name)

@@ -183,7 +183,7 @@ fn what_keeps_a_node_from_service_is_named() {
             "startup taint",
             |node| {
                 node.taints
-                    .push(taint("agent-not-ready", TaintEffect::NoSchedule))
+                    .push(taint("agent-not-ready", TaintEffect::NoSchedule));
             },
             OceanNodeReason::StartupTaints,
         ),
@@ -233,7 +233,7 @@ fn a_young_instance_may_take_its_time() {
         .member("n1", "shop", Phase::Launched)
         .with(|s| {
             change_own(s, "n1", |own| {
-                own.status.as_mut().unwrap().launched_at = Some(Time(ago(599)))
+                own.status.as_mut().unwrap().launched_at = Some(Time(ago(599)));
             });
         })
         .build();
@@ -302,8 +302,8 @@ fn a_drain_is_over_once_a_read_of_the_node_says_so_unless_it_is_forced() {
 fn an_empty_node_stays_when_somebody_wants_it() {
     let idle = |s: &mut Snapshot| {
         change_own(s, "n1", |own| {
-            own.status.as_mut().unwrap().empty_since = Some(Time(ago(3000)))
-        })
+            own.status.as_mut().unwrap().empty_since = Some(Time(ago(3000)));
+        });
     };
     let rows: [(&str, bool, WorldChange<'_>); 9] = [
         ("empty", true, &|world| world),
@@ -354,7 +354,7 @@ fn a_pod_that_slips_in_calls_the_removal_off() {
         .member("n1", "shop", Phase::Initialized)
         .with(|s| {
             change_own(s, "n1", |own| {
-                own.status.as_mut().unwrap().empty_since = Some(Time(ago(3000)))
+                own.status.as_mut().unwrap().empty_since = Some(Time(ago(3000)));
             });
         })
         .build();

@@ -135,7 +135,7 @@ fn what_stands_in_the_way_is_said() {
     let paused = world()
         .with(|s| {
             change_ocean(s, |ocean| {
-                ocean.metadata.annotations = Some([(PAUSE.to_owned(), "true".to_owned())].into())
+                ocean.metadata.annotations = Some([(PAUSE.to_owned(), "true".to_owned())].into());
             });
         })
         .build();

@@ -39,7 +39,7 @@ fn many_instances_missing_at_once_are_not_believed() {
     let mut snapshot = world
         .with(|s| {
             change_ocean(s, |ocean| {
-                ocean.spec.disruption.registration_timeout.seconds = 7200
+                ocean.spec.disruption.registration_timeout.seconds = 7200;
             });
         })
         .build();
@@ -68,11 +68,7 @@ fn a_deleted_ocean_gives_everything_back_and_goes_last() {
         is_given_back(&snapshot, "n1") && is_given_back(&snapshot, "n2"),
         "{story:?}"
     );
-    let last: Vec<_> = story
-        .into_iter()
-        .filter(|pass| !pass.is_empty())
-        .next_back()
-        .unwrap();
+    let last: Vec<_> = story.into_iter().rfind(|pass| !pass.is_empty()).unwrap();
     assert_eq!(last, ["SetOceanFinalizer"]);
     assert!(snapshot.oceans.is_empty());
 }
@@ -142,7 +138,7 @@ fn a_frozen_ocean_is_left_alone() {
             });
         }),
         ("observed", &|s| {
-            change_ocean(s, |ocean| ocean.spec.mode = Mode::Observe)
+            change_ocean(s, |ocean| ocean.spec.mode = Mode::Observe);
         }),
         ("unreadable", &|s| {
             s.oceans.clear();
@@ -250,7 +246,7 @@ fn only_old_unused_templates_are_deleted() {
 fn nodes_teach_what_memory_they_see() {
     let mut snapshot = world().member("n1", "shop", Phase::Initialized).build();
     change_node(&mut snapshot, "n1", |node| {
-        node.capacity.memory_bytes = 8_000_000_000
+        node.capacity.memory_bytes = 8_000_000_000;
     });
     let learned = plan(&snapshot).memory.learned_memory_bytes;
     assert_eq!(learned["m5.large"]["ami-1"], 8_000_000_000);
@@ -263,7 +259,7 @@ fn a_marked_node_that_stays_is_unmarked() {
         .pod(running("web", "n1"))
         .with(|s| {
             change_node(s, "n1", |node| {
-                node.taints.push(taint(DISRUPTED_TAINT, TaintEffect::NoSchedule))
+                node.taints.push(taint(DISRUPTED_TAINT, TaintEffect::NoSchedule));
             });
         })
         .build();

@@ -43,12 +43,12 @@ fn check(spoil: impl FnOnce(&mut World), reason: Reason, text: &str) {
 
 #[test]
 fn what_is_missing_is_named_with_what_to_change() {
-    use CloudErrorKind::{NotFound, Throttled, Unauthorized, Unknown};
+    use CloudErrorKind::NotFound;
     check(
         |own| {
             own.subnets
                 .values_mut()
-                .for_each(|found| *found = answer(Vec::new()))
+                .for_each(|found| *found = answer(Vec::new()));
         },
         Reason::SubnetNotFound,
         "no subnet has tag cluster=shop",
@@ -57,7 +57,7 @@ fn what_is_missing_is_named_with_what_to_change() {
         |own| {
             own.security_groups
                 .values_mut()
-                .for_each(|found| *found = answer(Vec::new()))
+                .for_each(|found| *found = answer(Vec::new()));
         },
         Reason::SecurityGroupNotFound,
         "no security group has tag cluster=shop",
@@ -80,7 +80,7 @@ fn what_is_missing_is_named_with_what_to_change() {
         |own| {
             own.images
                 .values_mut()
-                .for_each(|found| *found = answer(Vec::new()))
+                .for_each(|found| *found = answer(Vec::new()));
         },
         Reason::ImageNotFound,
         "AL2023 image for Kubernetes 1.36",
@@ -89,7 +89,7 @@ fn what_is_missing_is_named_with_what_to_change() {
         |own| {
             own.instance_profiles
                 .values_mut()
-                .for_each(|found| *found = failed(NotFound, "NoSuchEntity"))
+                .for_each(|found| *found = failed(NotFound, "NoSuchEntity"));
         },
         Reason::RoleNotFound,
         "no IAM role node-role",
@@ -98,7 +98,7 @@ fn what_is_missing_is_named_with_what_to_change() {
         |own| {
             own.access
                 .values_mut()
-                .for_each(|found| *found = answer(AccessOutcome::Entry(AccessEntryOutcome::WrongType)))
+                .for_each(|found| *found = answer(AccessOutcome::Entry(AccessEntryOutcome::WrongType)));
         },
         Reason::RoleNotAdmitted,
         "not of type EC2_LINUX",
@@ -107,11 +107,16 @@ fn what_is_missing_is_named_with_what_to_change() {
         |own| {
             own.clusters
                 .values_mut()
-                .for_each(|found| *found = failed(NotFound, "ResourceNotFoundException"))
+                .for_each(|found| *found = failed(NotFound, "ResourceNotFoundException"));
         },
         Reason::WrongCluster,
         "EKS knows no cluster shop",
     );
+}
+
+#[test]
+fn what_aws_refuses_is_named_with_what_to_change() {
+    use CloudErrorKind::{Throttled, Unauthorized, Unknown};
     let rows = [
         (
             Unauthorized,
@@ -138,7 +143,7 @@ fn what_is_missing_is_named_with_what_to_change() {
             |own| {
                 own.subnets
                     .values_mut()
-                    .for_each(|found| *found = failed(kind, code))
+                    .for_each(|found| *found = failed(kind, code));
             },
             reason,
             text,
