@@ -28,6 +28,9 @@ const CONTROL_PLANE_NAMES: [&str; 5] = [
     "kubectl",
 ];
 
+/// The name under which the control plane's program answers for the scheduler alone.
+const SCHEDULER_ORACLE: &str = "scheduler-oracle";
+
 const CONTROL_PLANE: GoProgram = GoProgram {
     name: "controlplane",
     title: "the Kubernetes 1.36 control plane",
@@ -88,6 +91,20 @@ pub fn control_plane() -> Result<ControlPlane> {
         link(&program, &directory.join(name))?;
     }
     Ok(ControlPlane { directory })
+}
+
+/// The real kube-scheduler as a function from a cluster to bindings; part of the control plane's program.
+pub fn scheduler_oracle() -> Result<PathBuf> {
+    if let Some(directory) = std::env::var_os(KUBEBUILDER_ASSETS) {
+        let ready_made = PathBuf::from(directory).join(SCHEDULER_ORACLE);
+        if ready_made.is_file() {
+            return Ok(ready_made);
+        }
+    }
+    let program = CONTROL_PLANE.find_or_build()?;
+    let oracle = program.with_file_name(SCHEDULER_ORACLE);
+    link(&program, &oracle)?;
+    Ok(oracle)
 }
 
 /// The KWOK controller, which plays the kubelet of every node.

@@ -32,9 +32,12 @@ func main() {
 		etcdmain.Main(os.Args)
 		return
 	}
+	if name == "scheduler-oracle" {
+		os.Exit(oracleMain())
+	}
 	component, known := components[name]
 	if !known {
-		fmt.Fprintf(os.Stderr, "%s: unknown component: call this program as etcd, kube-apiserver, kube-scheduler, kube-controller-manager or kubectl\n", name)
+		fmt.Fprintf(os.Stderr, "%s: unknown component: call this program as etcd, kube-apiserver, kube-scheduler, kube-controller-manager, kubectl or scheduler-oracle\n", name)
 		os.Exit(2)
 	}
 	if name == "kubectl" {

@@ -111,6 +111,7 @@ impl Tools {
                 "SPOTOCEAN_KUBE_PROGRAMS",
                 toolchain::control_plane()?.directory().to_path_buf(),
             ),
+            ("SPOTOCEAN_SCHEDULER_ORACLE", toolchain::scheduler_oracle()?),
             ("SPOTOCEAN_KWOK", toolchain::kwok()?),
             ("SPOTOCEAN_NODEADM", toolchain::nodeadm()?),
             ("SPOTOCEAN_MOTO_SERVER", toolchain::moto_server()?),

@@ -50,15 +50,8 @@ impl GoProgram {
             self.package.as_bytes().to_vec(),
             self.link_flags.as_bytes().to_vec(),
         ];
-        for file in ["go.mod", "go.sum", "main.go"] {
-            match fs::read(module.join(file)) {
-                Ok(content) => parts.push(content),
-                // A module that only pins a tool has no source of its own.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    return Err(error).with_context(|| format!("{file} of {} cannot be read", self.module));
-                }
-            }
+        for file in sources(&module).with_context(|| format!("{} cannot be read", self.module))? {
+            parts.push(fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?);
         }
         Ok(parts)
     }
@@ -79,6 +72,20 @@ impl GoProgram {
         progress::run(command, &format!("building {} (once, then cached)", self.title))?;
         cache::publish(&unfinished, place)
     }
+}
+
+/// What decides a module's program: its pins and its own sources, if it has any, in the order of their names.
+fn sources(module: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(module)? {
+        let path = entry?.path();
+        let is_pin = ["go.mod", "go.sum"].iter().any(|name| path.ends_with(name));
+        if is_pin || path.extension().is_some_and(|extension| extension == "go") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Fails with a sentence when `go` is missing or older than the module asks for.
@@ -134,6 +141,26 @@ fn parse(version: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_source_of_a_module_counts() {
+        let names = |module: &str| -> Vec<String> {
+            let files = sources(&repository::path(module)).unwrap();
+            let name = |file: &PathBuf| file.file_name().unwrap().to_string_lossy().into_owned();
+            files.iter().map(name).collect()
+        };
+        assert_eq!(
+            names("crates/xtask/controlplane"),
+            [
+                "go.mod",
+                "go.sum",
+                "main.go",
+                "oracle.go",
+                "oracle_api.go",
+                "oracle_pin.go"
+            ]
+        );
+    }
 
     #[test]
     fn go_versions_compare_by_number() {
