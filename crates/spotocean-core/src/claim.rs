@@ -32,4 +32,7 @@ pub struct Claim {
     pub volume: Option<Arc<str>>,
     /// What it demands.
     pub state: ClaimState,
+    /// Whether one pod in the whole cluster may use it at a time (access mode `ReadWriteOncePod`).
+    #[serde(default)]
+    pub is_exclusive: bool,
 }

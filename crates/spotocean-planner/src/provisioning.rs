@@ -11,6 +11,7 @@ pub mod brake;
 pub mod cooldown;
 mod defaults;
 pub mod estimate;
+mod exclusive;
 mod fallback;
 pub mod futile;
 pub mod in_flight;
@@ -21,6 +22,7 @@ pub mod nodes;
 mod pods;
 pub mod share;
 pub mod supply;
+mod undecided;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

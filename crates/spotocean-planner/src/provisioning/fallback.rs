@@ -12,7 +12,6 @@ use std::sync::Arc;
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::{ObjectKey, PoolKey};
 use spotocean_core::offering::Market;
-use spotocean_core::pod::Pod;
 use spotocean_core::requirement::Labels;
 use spotocean_core::resources::Resources;
 use spotocean_solver::problem::{
@@ -25,6 +24,7 @@ use super::Pass;
 use super::limits::Ledger;
 use super::share::candidates_wanted;
 use super::supply::Supply;
+use super::undecided;
 use crate::pool::PoolView;
 use crate::vocabulary;
 
@@ -67,23 +67,37 @@ impl Pass<'_> {
             return Solution::default();
         }
         let offers = Offers::of(supplies);
+        let (pods, held) = undecided::set_apart(pods, &self.landscape.nodes);
+        let mut solution = self.solve_twice(supplies, pods, &offers, ledger);
+        solution.unplaced.extend(held);
+        solution
+    }
+
+    fn solve_twice(
+        &self,
+        supplies: &[&Supply],
+        pods: Vec<PendingPod>,
+        offers: &Offers<'_>,
+        ledger: &mut Ledger,
+    ) -> Solution {
         let mut problem = self.problem(supplies, pods, Round::First, ledger);
         let mut first = solve(&problem);
-        self.keep_within(&mut first, &offers, ledger);
+        self.keep_within(&mut first, offers, ledger);
         let left: BTreeSet<&ObjectKey> = first.unplaced.iter().map(|unplaced| &unplaced.pod).collect();
         let pools = self.pools(supplies, Round::Fallback, ledger);
         if left.is_empty() || pools.iter().all(|pool| pool.offers.is_empty()) {
             return first;
         }
-        let (again, settled): (Vec<PendingPod>, Vec<PendingPod>) = problem
-            .pods
+        let (again, settled): (Vec<PendingPod>, Vec<PendingPod>) = std::mem::take(&mut problem.pods)
             .into_iter()
             .partition(|pending| left.contains(&pending.pod.key));
-        problem.pods = again;
         problem.pools = pools;
-        settle(&mut problem, &first, &settled, &offers);
+        settle(&mut problem, &first, &settled, offers);
+        let (ready, held) = undecided::set_apart(again, &problem.nodes);
+        problem.pods = ready;
         let mut second = solve(&problem);
-        self.keep_within(&mut second, &offers, ledger);
+        second.unplaced.extend(held);
+        self.keep_within(&mut second, offers, ledger);
         joined(first, second, &problem.pools)
     }
 
@@ -198,18 +212,22 @@ fn flexibility(view: &PoolView, limits: &RemainingLimits) -> usize {
 
 /// Puts the first answer into the second question: pods on nodes that exist, and new nodes with theirs.
 fn settle(problem: &mut Problem, first: &Solution, settled: &[PendingPod], offers: &Offers<'_>) {
-    let pods: BTreeMap<&ObjectKey, &Arc<Pod>> = settled
+    let pods: BTreeMap<&ObjectKey, &PendingPod> = settled
         .iter()
-        .map(|pending| (&pending.pod.key, &pending.pod))
+        .map(|pending| (&pending.pod.key, pending))
         .collect();
-    let found = |keys: &[ObjectKey]| -> Vec<Arc<Pod>> {
-        keys.iter()
-            .filter_map(|key| pods.get(key).map(|pod| (*pod).clone()))
-            .collect()
+    let found = |keys: &[ObjectKey]| -> Vec<&PendingPod> {
+        keys.iter().filter_map(|key| pods.get(key).copied()).collect()
     };
     for node in &mut problem.nodes {
-        if let Some(keys) = first.existing.get(&node.name) {
-            node.pods.extend(found(keys));
+        for pending in found(first.existing.get(&node.name).map_or(&[], Vec::as_slice)) {
+            node.pods.push(pending.pod.clone());
+            for demand in &pending.volumes {
+                if let Some(driver) = &demand.driver {
+                    let attached = node.attached.entry(driver.clone()).or_default();
+                    attached.insert(demand.volume.clone());
+                }
+            }
         }
     }
     for (number, node) in first.new_nodes.iter().enumerate() {
@@ -218,7 +236,10 @@ fn settle(problem: &mut Problem, first: &Solution, settled: &[PendingPod], offer
             labels: Arc::new(shared_labels(node, offers)),
             taints: Vec::new(),
             allocatable: node.requests.clone(),
-            pods: found(&node.pods),
+            pods: found(&node.pods)
+                .into_iter()
+                .map(|pending| pending.pod.clone())
+                .collect(),
             reserved: Resources::default(),
             attached: BTreeMap::new(),
             attach_limits: BTreeMap::new(),

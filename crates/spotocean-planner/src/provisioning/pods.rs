@@ -12,6 +12,7 @@ use spotocean_core::selector::LabelSelector;
 use spotocean_solver::problem::{PendingPod, VolumeDemand};
 use spotocean_solver::solution::{PoolReason, Reason, Unplaced};
 
+use super::exclusive::Holders;
 use super::futile::GaveUp;
 use super::supply::Supply;
 use crate::pool::ocean_name;
@@ -82,6 +83,7 @@ pub(super) fn waiting(
         .filter(|ocean| names.contains(&ocean_name(ocean)))
         .map(|ocean| Served::of(snapshot, ocean, supplies))
         .collect();
+    let holders = Holders::of(snapshot);
     let mut waiting = Waiting::default();
     for pod in snapshot.pods.iter().filter(|pod| pod.waits_for_capacity()) {
         let mut pools = BTreeSet::new();
@@ -96,7 +98,7 @@ pub(super) fn waiting(
         if pools.is_empty() || nominated.contains(&pod.key) {
             continue;
         }
-        match demand(snapshot, pod, gave_up) {
+        match demand(snapshot, pod, &holders, gave_up) {
             Ok(volumes) => waiting.pods.push(PendingPod {
                 pod: pod.clone(),
                 volumes,
@@ -123,9 +125,17 @@ fn refused(pod: &Pod, pools: &BTreeSet<PoolKey>, reason: Reason, message: &Arc<s
 }
 
 /// What a pod's volumes demand.
-fn demand(snapshot: &Snapshot, pod: &Pod, gave_up: &GaveUp) -> Result<Vec<VolumeDemand>, (Reason, Arc<str>)> {
+fn demand(
+    snapshot: &Snapshot,
+    pod: &Pod,
+    holders: &Holders<'_>,
+    gave_up: &GaveUp,
+) -> Result<Vec<VolumeDemand>, (Reason, Arc<str>)> {
     if let Some(message) = gave_up.sentence(pod) {
         return Err((Reason::PoolClosed, message));
+    }
+    if let Some(message) = holders.refusal(pod) {
+        return Err((Reason::VolumeNotReachable, message));
     }
     let mut volumes = Vec::new();
     for name in &pod.claims {

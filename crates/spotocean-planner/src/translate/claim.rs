@@ -48,7 +48,17 @@ pub fn claim(
         key: ObjectKey::new(claim.metadata.namespace.as_deref().unwrap_or("default"), name),
         volume: volume_name.map(Arc::from),
         state,
+        is_exclusive: is_exclusive(claim),
     }
+}
+
+/// Whether the scheduler lets one pod in the cluster use it (its VolumeRestrictions plugin, KEP-2485).
+fn is_exclusive(claim: &PersistentVolumeClaim) -> bool {
+    let modes = claim
+        .spec
+        .iter()
+        .flat_map(|spec| spec.access_modes.iter().flatten());
+    modes.into_iter().any(|mode| mode == "ReadWriteOncePod")
 }
 
 /// Whether a class is the one for claims that name none.
