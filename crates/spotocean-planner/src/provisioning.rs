@@ -12,6 +12,7 @@ pub mod cooldown;
 mod defaults;
 pub mod estimate;
 mod exclusive;
+pub mod explanation;
 mod fallback;
 pub mod futile;
 pub mod in_flight;

@@ -339,7 +339,7 @@ fn taints(node: &Node, starting: Option<&OceanNode>) -> Vec<Taint> {
 }
 
 /// Whether a DaemonSet has a pod on a node with these labels and taints.
-fn runs_on(daemon: &DaemonSet, labels: &Labels, taints: &[Taint]) -> bool {
+pub(super) fn runs_on(daemon: &DaemonSet, labels: &Labels, taints: &[Taint]) -> bool {
     let shape = &daemon.shape;
     let terms = shape.node_terms.as_ref();
     all_match(&shape.node_selector, labels)

@@ -137,26 +137,31 @@ fn demand(
     if let Some(message) = holders.refusal(pod) {
         return Err((Reason::VolumeNotReachable, message));
     }
-    let mut volumes = Vec::new();
-    for name in &pod.claims {
+    let demands = demands(snapshot, pod).into_iter();
+    demands
+        .map(|demand| demand.map_err(|message| (Reason::VolumeNotReachable, message)))
+        .collect()
+}
+
+/// What each claim of a pod demands, or who must act first.
+#[must_use]
+pub(super) fn demands(snapshot: &Snapshot, pod: &Pod) -> Vec<Result<VolumeDemand, Arc<str>>> {
+    let demand = |name: &Arc<str>| {
         let key = ObjectKey {
             namespace: pod.key.namespace.clone(),
             name: name.clone(),
         };
         let Some(claim) = snapshot.claims.get(&key) else {
-            return Err((
-                Reason::VolumeNotReachable,
-                format!("there is no PersistentVolumeClaim {key}: create it").into(),
-            ));
+            return Err(format!("there is no PersistentVolumeClaim {key}: create it").into());
         };
         match &claim.state {
-            ClaimState::Usable { terms, driver } => volumes.push(VolumeDemand {
+            ClaimState::Usable { terms, driver } => Ok(VolumeDemand {
                 volume: claim.volume.clone().unwrap_or_else(|| key.to_string().into()),
                 terms: terms.clone(),
                 driver: driver.clone(),
             }),
-            ClaimState::Blocked(message) => return Err((Reason::VolumeNotReachable, message.clone())),
+            ClaimState::Blocked(message) => Err(message.clone()),
         }
-    }
-    Ok(volumes)
+    };
+    pod.claims.iter().map(demand).collect()
 }
