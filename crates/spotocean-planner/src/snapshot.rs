@@ -174,6 +174,7 @@ pub struct Snapshot {
     /// DaemonSets.
     pub daemon_sets: Vec<Arc<DaemonSet>>,
     /// Persistent volume claims.
+    #[serde(with = "crate::pairs")]
     pub claims: BTreeMap<ObjectKey, Arc<Claim>>,
     /// PodDisruptionBudgets.
     pub disruption_budgets: Vec<Arc<DisruptionBudget>>,
@@ -202,7 +203,7 @@ pub struct Snapshot {
     /// Commands being carried out now.
     pub running: BTreeSet<CommandKey>,
     /// How the last runs of commands ended. Kept in the shell only: losing it costs a retry too early, nothing else.
-    #[serde(with = "attempt_pairs")]
+    #[serde(with = "crate::pairs")]
     pub attempts: BTreeMap<CommandKey, Attempt>,
     /// What is remembered.
     pub memory: Memory,
@@ -215,28 +216,4 @@ pub struct ReceivedEvent {
     pub receipt: Arc<str>,
     /// The event.
     pub event: CloudEvent,
-}
-
-/// Writes the attempts as a list of pairs.
-mod attempt_pairs {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::{Attempt, CommandKey};
-
-    pub(super) fn serialize<S: Serializer>(
-        map: &BTreeMap<CommandKey, Attempt>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        map.iter().collect::<Vec<_>>().serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<BTreeMap<CommandKey, Attempt>, D::Error> {
-        Ok(Vec::<(CommandKey, Attempt)>::deserialize(from)?
-            .into_iter()
-            .collect())
-    }
 }

@@ -91,50 +91,27 @@ pub struct Questions {
 #[serde(default)]
 pub struct World {
     /// Clusters.
-    #[serde(with = "pairs")]
+    #[serde(with = "crate::pairs")]
     pub clusters: BTreeMap<Arc<str>, Answer<Cluster>>,
     /// Subnets.
-    #[serde(with = "pairs")]
+    #[serde(with = "crate::pairs")]
     pub subnets: BTreeMap<Vec<SelectorTerm>, Answer<Vec<Subnet>>>,
     /// Security groups.
-    #[serde(with = "pairs")]
+    #[serde(with = "crate::pairs")]
     pub security_groups: BTreeMap<Vec<SelectorTerm>, Answer<Vec<SecurityGroup>>>,
     /// Images.
-    #[serde(with = "pairs")]
+    #[serde(with = "crate::pairs")]
     pub images: BTreeMap<ImageQuery, Answer<Vec<Image>>>,
     /// Our instance profiles: made and holding their role.
-    #[serde(with = "pairs")]
+    #[serde(with = "crate::pairs")]
     pub instance_profiles: BTreeMap<InstanceProfileRequest, Answer<()>>,
     /// The role in each profile the user brings; `None` when there is no such profile.
-    #[serde(with = "pairs")]
+    #[serde(with = "crate::pairs")]
     pub foreign_instance_profiles: BTreeMap<Arc<str>, Answer<Option<Arc<str>>>>,
     /// Admitted roles.
-    #[serde(with = "pairs")]
+    #[serde(with = "crate::pairs")]
     pub access: BTreeMap<AccessRequest, Answer<AccessOutcome>>,
     /// The end of what consoles show.
-    #[serde(with = "pairs")]
+    #[serde(with = "crate::pairs")]
     pub consoles: BTreeMap<InstanceId, Answer<Arc<str>>>,
-}
-
-/// Writes a map with structured keys as a list of pairs.
-mod pairs {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
-        map: &BTreeMap<K, V>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        map.iter().collect::<Vec<_>>().serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, K, V, D>(from: D) -> Result<BTreeMap<K, V>, D::Error>
-    where
-        K: Deserialize<'de> + Ord,
-        V: Deserialize<'de>,
-        D: Deserializer<'de>,
-    {
-        Ok(Vec::<(K, V)>::deserialize(from)?.into_iter().collect())
-    }
 }
