@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use spotocean_api::spot_ocean::SpotOcean;
+use spotocean_planner::record::RecordError;
 
 use crate::args::World;
 use crate::catalogue::{CatalogueError, Goods};
@@ -34,16 +35,54 @@ pub(crate) enum InputError {
         /// What is wrong.
         message: String,
     },
+    /// Nothing of that name.
+    #[error("{file}: there is no {kind} {name} in it: name one that the dump holds")]
+    NotThere {
+        /// The dump.
+        file: String,
+        /// Pod or Node.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A record that cannot be replayed.
+    #[error("{file}: {error}")]
+    Record {
+        /// The file.
+        file: String,
+        /// Why.
+        error: RecordError,
+    },
+    /// A file that cannot be written.
+    #[error("{file} cannot be written: {error}")]
+    Unwritable {
+        /// The file.
+        file: String,
+        /// Why.
+        error: std::io::Error,
+    },
     /// Standard input cannot be two files.
     #[error("standard input is named twice: only one of the files can be -")]
     TwiceStandardInput,
+}
+
+/// Reads everything, and tells on standard error what had to be assumed.
+///
+/// # Errors
+/// The first thing that cannot be used.
+pub(crate) fn read_and_tell(world: &World) -> Result<Rehearsal, InputError> {
+    let read = read(world)?;
+    for note in &read.notes {
+        eprintln!("note: {note}");
+    }
+    Ok(read)
 }
 
 /// Reads everything.
 ///
 /// # Errors
 /// The first thing that cannot be used.
-pub(crate) fn read(world: &World) -> Result<Rehearsal, InputError> {
+fn read(world: &World) -> Result<Rehearsal, InputError> {
     let files = [Some(&world.ocean), Some(&world.cluster), world.catalogue.as_ref()];
     if files.into_iter().flatten().filter(|file| *file == "-").count() > 1 {
         return Err(InputError::TwiceStandardInput);

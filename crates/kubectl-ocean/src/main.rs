@@ -5,10 +5,12 @@ mod args;
 mod catalogue;
 mod dump;
 mod exit;
+mod explain;
 mod input;
 mod objects;
 mod output;
 mod rehearsal;
+mod replay;
 mod simulate;
 mod table;
 mod zones;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, Explain};
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -33,7 +35,10 @@ fn main() -> ExitCode {
         }
     };
     let done = match &arguments.command {
-        Command::Simulate(simulate) => simulate::simulate(simulate),
+        Command::Simulate(arguments) => simulate::simulate(arguments),
+        Command::Explain(Explain::Pod(arguments)) => explain::pod(arguments),
+        Command::Explain(Explain::Node(arguments)) => explain::node(arguments),
+        Command::Replay(arguments) => replay::replay(arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");

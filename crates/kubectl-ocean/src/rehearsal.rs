@@ -14,7 +14,10 @@ use spotocean_api::annotation::TERMINATION_FINALIZER;
 use spotocean_api::ocean_node::{OceanNode, OceanNodeSpec, OceanNodeStatus, Phase};
 use spotocean_api::spot_ocean::SpotOcean;
 use spotocean_core::capacity_type::CapacityType;
-use spotocean_core::id::{InstanceId, ObjectKey};
+use spotocean_core::id::{InstanceId, ObjectKey, Uid};
+use spotocean_core::instance::{
+    Instance, InstanceState, TAG_CLUSTER_UID, TAG_LAUNCH, TAG_OCEAN, TAG_OCEAN_UID, TAG_POOL,
+};
 use spotocean_core::kubelet::PodDensity;
 use spotocean_core::label;
 use spotocean_core::node::Node;
@@ -51,7 +54,8 @@ pub(crate) fn rehearsal(oceans: Vec<SpotOcean>, mut objects: Objects, goods: &Go
         .collect();
     let claims = objects.claims();
     let zones = zone_names(&goods.zones, &oceans, &objects, &claims);
-    let catalogue = goods.catalogue(&zones.names);
+    let mut catalogue = goods.catalogue(&zones.names);
+    catalogue.spot_prices_as_of = Some(now);
     adopt(&mut objects, &oceans, &catalogue);
     let pods = waiting(std::mem::take(&mut objects.pods), &objects.nodes);
     let complete = || Source {
@@ -59,9 +63,11 @@ pub(crate) fn rehearsal(oceans: Vec<SpotOcean>, mut objects: Objects, goods: &Go
         is_complete: true,
         error: None,
     };
+    let cluster_uid: Uid = objects.cluster_uid.as_deref().unwrap_or("rehearsal").into();
+    let instances = instances(&objects.ocean_nodes, &cluster_uid);
     let mut snapshot = Snapshot {
         now,
-        cluster_uid: objects.cluster_uid.as_deref().unwrap_or("rehearsal").into(),
+        cluster_uid,
         kubernetes_version: Some(KUBERNETES_VERSION.into()),
         sources: Sources {
             kubernetes: complete(),
@@ -80,7 +86,7 @@ pub(crate) fn rehearsal(oceans: Vec<SpotOcean>, mut objects: Objects, goods: &Go
         claims,
         disruption_budgets: shared(objects.disruption_budgets),
         namespaces: objects.namespaces,
-        instances: Arc::new(Vec::new()),
+        instances: Arc::new(instances),
         launch_templates: Arc::new(BTreeMap::new()),
         catalogue: Arc::new(catalogue),
         measured_memory_bytes: Arc::new(measured_memory_bytes()),
@@ -167,6 +173,38 @@ fn adopt(objects: &mut Objects, oceans: &[Arc<SpotOcean>], catalogue: &spotocean
         let own = ocean_node(ocean, node, instance, catalogue);
         objects.ocean_nodes.entry(name.clone()).or_insert(own);
     }
+}
+
+/// The instance behind each OceanNode that has one, running.
+fn instances(ocean_nodes: &BTreeMap<Arc<str>, OceanNode>, cluster_uid: &Uid) -> Vec<Instance> {
+    let instance = |own: &OceanNode| {
+        let status = own.status.as_ref()?;
+        let tag = |key: &str, value: &str| (Arc::from(key), Arc::from(value));
+        Some(Instance {
+            id: status.instance_id.as_deref()?.into(),
+            instance_type: status.instance_type.as_deref()?.into(),
+            zone: status.zone.as_deref()?.into(),
+            capacity_type: vocabulary::capacity_type(own.spec.capacity_type),
+            state: InstanceState::Running,
+            state_reason: "".into(),
+            image: status.image_id.as_deref().unwrap_or_default().into(),
+            launched_at: status
+                .launched_at
+                .as_ref()
+                .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            private_dns_name: status.node_name.as_deref().unwrap_or_default().into(),
+            tags: BTreeMap::from([
+                tag(TAG_CLUSTER_UID, cluster_uid.as_str()),
+                tag(TAG_OCEAN, &own.spec.ocean_name),
+                tag(TAG_OCEAN_UID, &own.spec.ocean_uid),
+                tag(TAG_POOL, &own.spec.pool_name),
+                tag(TAG_LAUNCH, &own.spec.launch_name),
+            ]),
+        })
+    };
+    let mut found: Vec<Instance> = ocean_nodes.values().filter_map(instance).collect();
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    found
 }
 
 fn owns(ocean: &SpotOcean, node: &Node) -> bool {

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use spotocean_planner::provisioning::Prepared;
+use spotocean_planner::record;
+use spotocean_planner::snapshot::Snapshot;
 
 use crate::answer::{Answer, answer};
 use crate::args::Simulate;
@@ -17,9 +19,9 @@ use crate::table::Table;
 /// # Errors
 /// When the input cannot be used.
 pub(crate) fn simulate(arguments: &Simulate) -> Result<ExitCode, InputError> {
-    let read = input::read(&arguments.world)?;
-    for note in &read.notes {
-        eprintln!("note: {note}");
+    let read = input::read_and_tell(&arguments.world)?;
+    if let Some(file) = &arguments.record {
+        record(&read.snapshot, file)?;
     }
     let prepared = Prepared::of(&read.snapshot);
     let started = Instant::now();
@@ -31,6 +33,17 @@ pub(crate) fn simulate(arguments: &Simulate) -> Result<ExitCode, InputError> {
         exit::ALL_PLACED
     } else {
         exit::some_pending()
+    })
+}
+
+fn record(snapshot: &Snapshot, file: &str) -> Result<(), InputError> {
+    let text = record::write(snapshot).map_err(|error| InputError::Record {
+        file: file.to_owned(),
+        error,
+    })?;
+    std::fs::write(file, text).map_err(|error| InputError::Unwritable {
+        file: file.to_owned(),
+        error,
     })
 }
 

@@ -52,4 +52,24 @@ fn the_rehearsal_of_the_guide_runs() {
             .collect::<Vec<_>>()
     };
     assert_eq!(fields(&found), fields(&expected));
+    let text = blocks(page, "text").remove(0);
+    let explained = crate::plugin::run(
+        &[
+            "explain",
+            "pod",
+            "shop/report-1",
+            "--ocean",
+            &ocean,
+            "--cluster",
+            &cluster,
+        ],
+        "",
+    );
+    for line in text.lines() {
+        assert!(
+            explained.out.contains(line),
+            "{line:?} is not in: {}",
+            explained.out
+        );
+    }
 }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a run that goes wrong fails its test")]
 
 mod bad_input;
+mod explain;
 mod forms;
 mod guide;
 mod plugin;
+mod replay;
 mod simulate;
