@@ -258,6 +258,7 @@ fn planned(purchase: Purchase) -> Planned {
 }
 
 fn merge(into: &mut Solution, from: Solution) {
+    into.add_bound(&from);
     into.existing.extend(from.existing);
     into.new_nodes.extend(from.new_nodes);
     into.unplaced.extend(from.unplaced);

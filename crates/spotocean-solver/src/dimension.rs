@@ -53,6 +53,11 @@ impl<'p> Dimensions<'p> {
             .collect()
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        NAMES.len() + self.extended.len()
+    }
+
     /// Kubernetes' name of a dimension.
     pub(crate) fn name(&self, dimension: usize) -> &'p str {
         NAMES

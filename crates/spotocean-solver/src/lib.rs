@@ -3,28 +3,51 @@
 //! [`solve`](solve::solve) is pure, total and deterministic: the same
 //! [`Problem`](problem::Problem) gives the same
 //! [`Solution`](solution::Solution) whatever the order of its parts.
+//!
+//! The way of a problem: `model` (classes, cells, constraints by index) →
+//! `assign` (pods to domains) → `pack`, level by level: `packing` (rows and
+//! bins) → `column_generation` over `simplex`, `fill` and `relaxed_knapsack` →
+//! `rounding` with `assemble` → `improve`, or `exact` where it is small →
+//! `realise` (real pods) → `companion` → `audit` → `bound` (the proof, over
+//! `knapsack`) → the answer. Floating point only ever proposes: fits, limits and
+//! bounds are decided by integers.
 
 pub mod problem;
 pub mod solution;
 pub mod solve;
 
 mod affinity;
+mod assemble;
 mod assign;
 mod audit;
+mod bound;
+mod budget;
 mod candidates;
+mod cluster;
+mod column_generation;
 mod companion;
 mod daemon_overhead;
 mod dimension;
+mod exact;
 mod explanation;
 mod feasible;
+mod fill;
+mod improve;
+mod knapsack;
 mod ledger;
 mod limits;
 mod load;
 mod model;
 mod offer;
+mod optimise;
 mod pack;
+mod packing;
 mod params;
 mod plan;
 mod queue;
+mod realise;
+mod relaxed_knapsack;
+mod rounding;
+mod simplex;
 mod site;
 mod topology;

@@ -106,15 +106,22 @@ impl<'p> Model<'p> {
             .collect();
     }
 
-    fn site_is_admissible(&self, class: usize, site: usize) -> bool {
-        let (pending, index) = (self.classes[class].example, site);
-        let site = &self.sites.sites[index];
-        let forbidden = &self.topology.forbidden;
-        let is_open = |key: &usize| site.is_open(&self.topology.keys.names[*key]);
+    /// Nothing about the node alone speaks against it; what other pods demand is left out.
+    pub(crate) fn site_may_admit(&self, class: usize, site: usize) -> bool {
+        let pending = self.classes[class].example;
+        let site = &self.sites.sites[site];
         site.node.accepts_pods
             && feasible::taints_admit(&pending.pod.shape, &site.node.taints)
             && feasible::selector_admits(&pending.pod.shape, site.view())
             && feasible::volumes_admit(&pending.volumes, site.view())
+    }
+
+    fn site_is_admissible(&self, class: usize, site: usize) -> bool {
+        let index = site;
+        let site = &self.sites.sites[index];
+        let forbidden = &self.topology.forbidden;
+        let is_open = |key: &usize| site.is_open(&self.topology.keys.names[*key]);
+        self.site_may_admit(class, index)
             && topology::needed_keys(&self.classes[class]).all(|key| site.has_key(key))
             && !forbidden.sites[class].contains(&index)
             && !self.is_forbidden(class, &site.values)

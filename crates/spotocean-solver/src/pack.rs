@@ -1,26 +1,27 @@
-//! Which nodes to buy: a cost-density cover.
+//! Which nodes to buy, level by level of preference.
 //!
-//! Problem: cover items (so many equal pods each) with nodes of differing size
-//! and price, at least cost: variable-size vector bin packing, NP-hard. Method:
-//! each pod's value is the least it would cost among its own kind; for each
-//! offer on a shelf the pods still left are filled in by several rules; the fill
-//! with the least price per value is bought, as often as it repeats; again until
-//! nothing is left. A fill stays as good as it was until one of its items runs
-//! short, so that only those fills are made anew. Greedy cover costs at most
-//! H(pods per node) times the optimum; 2 to 5 % above it was measured on real
-//! traces. Cost: steps × stale fills × rules × items; independent of pod count.
+//! Each level is optimised as a packing ([`crate::optimise`]). What that could not
+//! buy (limits, `minValues`, pods that conflict on one node) is covered greedily,
+//! with a look at every node: each pod's value is the least it would cost among
+//! its own kind; for each offer on a shelf the pods still left are filled in by
+//! several rules; the fill with the least price per value is bought, as often as
+//! it repeats; again until nothing is left. A fill stays as good as it was until
+//! one of its items runs short. Greedy cover costs at most H(pods per node) times
+//! the optimum. Cost: steps × stale fills × rules × items; independent of pod count.
 
 use std::collections::BTreeSet;
 
 use spotocean_core::capacity_type::CapacityType;
 
 use crate::assign::{self, Item};
+use crate::budget::Budget;
 use crate::candidates::{Pin, Wanted};
 use crate::dimension::{CPU, MEMORY};
 use crate::ledger::Place;
 use crate::load::Load;
 use crate::model::Model;
-use crate::params::LONE_FILL_MAX;
+use crate::optimise;
+use crate::params::{LONE_FILL_MAX, SECOND_OPINION_MAX, WORK_MAX};
 use crate::plan::Plan;
 
 /// In which order items enter a fill.
@@ -38,21 +39,13 @@ pub(crate) enum Rule {
     Balance,
 }
 
-/// Which rules a plan may choose among. All of them together are usually the
-/// cheapest; now and then the best fill of each step leaves a dear rest, and one
-/// rule throughout ends below.
-pub(crate) const STYLES: [&[Rule]; 5] = [
-    &[
-        Rule::DominantShare,
-        Rule::Cpu,
-        Rule::Memory,
-        Rule::Value,
-        Rule::Balance,
-    ],
-    &[Rule::Cpu],
-    &[Rule::Memory],
-    &[Rule::DominantShare],
-    &[Rule::Value],
+/// All of them are tried for each fill.
+const RULES: [Rule; 5] = [
+    Rule::DominantShare,
+    Rule::Cpu,
+    Rule::Memory,
+    Rule::Value,
+    Rule::Balance,
 ];
 
 /// Shares are in thousandths of a thousandth.
@@ -81,7 +74,6 @@ impl Fill {
 /// What one pass over the offers works on.
 struct Pass<'m, 'p> {
     model: &'m Model<'p>,
-    rules: &'static [Rule],
     /// Items admissible per cell.
     items_of_cell: Vec<Vec<usize>>,
     /// Offers worth planning with.
@@ -91,14 +83,31 @@ struct Pass<'m, 'p> {
 }
 
 /// Buys nodes for the items, best tier first. What stays in `items` could not be bought.
-pub(crate) fn pack<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item], rules: &'static [Rule]) {
+pub(crate) fn pack<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item]) {
     let levels = levels(model, items);
     let last_level = model.market.pools.iter().map(|pool| pool.tier * 2 + 1).max();
     for level in 0..=last_level.unwrap_or(0) {
-        let pass = pass(model, items, &levels, level, rules);
+        let pass = pass(model, items, &levels, level);
+        let (mut other, mut other_items) = (plan.clone(), items.to_vec());
+        let mut budget = Budget::of(WORK_MAX);
+        let is_whole = optimise::optimise(model, plan, items, &pass.items_of_cell, &mut budget);
         cover(&pass, plan, items);
+        if !is_whole && items.len() * pass.shelf.len() <= SECOND_OPINION_MAX {
+            cover(&pass, &mut other, &mut other_items);
+            if outcome(model, &other, &other_items) < outcome(model, plan, items) {
+                *plan = other;
+                items.clone_from_slice(&other_items);
+            }
+        }
         buy_alone(&pass, plan, items);
     }
+}
+
+/// Pods left, then what the nodes cost.
+fn outcome(model: &Model<'_>, plan: &Plan<'_>, items: &[Item]) -> (i64, i64) {
+    let first = plan.nodes.iter().filter_map(|node| node.candidates.first());
+    let cost = first.map(|offer| model.market.offers[*offer].price).sum();
+    (items.iter().map(|item| item.left).sum(), cost)
 }
 
 /// The level at which each item may use each cell; `None` where it may not.
@@ -122,7 +131,6 @@ fn pass<'m, 'p>(
     items: &[Item],
     levels: &[Vec<Option<usize>>],
     level: usize,
-    rules: &'static [Rule],
 ) -> Pass<'m, 'p> {
     let is_open = |item: usize, cell: usize| {
         let tier = model.market.pools[model.market.cells[cell].pool].tier;
@@ -144,7 +152,6 @@ fn pass<'m, 'p>(
     }
     Pass {
         model,
-        rules,
         items_of_cell,
         shelf,
         values,
@@ -198,8 +205,8 @@ fn best_fill(pass: &Pass<'_, '_>, offer: usize, items: &[Item]) -> Option<Fill> 
         .filter(|item| items[*item].left > 0)
         .collect();
     let mut best: Option<Fill> = None;
-    for rule in pass.rules {
-        let fill = fill(pass, offer, items, &ranked(pass, offer, items, &open, *rule));
+    for rule in RULES {
+        let fill = fill(pass, offer, items, &ranked(pass, offer, items, &open, rule));
         if fill.value > 0 && best.as_ref().is_none_or(|known| fill.beats(known)) {
             best = Some(fill);
         }
@@ -276,7 +283,8 @@ impl<'p> Pass<'_, 'p> {
     }
 }
 
-fn buy<'p>(
+/// Buys nodes with these picks (item and pods), up to `repeats`, as the limits allow; returns how many.
+pub(crate) fn buy<'p>(
     model: &Model<'p>,
     plan: &mut Plan<'p>,
     items: &mut [Item],

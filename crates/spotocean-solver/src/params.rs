@@ -16,20 +16,145 @@ pub(crate) const ATTEMPTS_MAX: usize = 6;
 
 /// Fixed-point scale of a pod's value (micro-dollars per hour and pod), so that
 /// 1,000 pods on one cheap node still differ in value.
-pub(crate) const VALUE_SCALE: i64 = 1_024;
+pub(crate) const VALUE_SCALE: i64 = 16_384;
+
+/// Steps of one exact search for a pattern.
+pub(crate) const SEARCH_STEPS: u64 = 3_000;
+
+/// A pattern that is worth less than its price plus this many millionths of it
+/// is not looked for: the bound loses no more than that.
+pub(crate) const SLACK_PER_MILLION: i128 = 200;
 
 /// Pods of one class tried together on one node when no mixed fill is
 /// admissible; halved until one is.
 pub(crate) const LONE_FILL_MAX: i64 = 64;
 
-/// Plans of more nodes than this are made in one style only: rounding losses are
-/// those of the last few nodes, and vanish among hundreds.
-pub(crate) const STYLES_NODES_MAX: usize = 200;
+/// Dimensions for classes that exclude one another; beyond them such classes
+/// are packed as if alone and looked at node by node.
+pub(crate) const EXCLUSIONS_MAX: usize = 8;
 
-/// Classes × cells up to which other styles are tried: each costs as much as the
-/// first, and a plan is to be there within some ten milliseconds.
-pub(crate) const STYLES_WORK_MAX: usize = 4_096;
+/// Relative size of a number that floating point takes for zero in the linear
+/// program: far above rounding (1e-16 a step, thousands of steps), far below
+/// what changes a plan.
+pub(crate) const LP_TOLERANCE: f64 = 1e-7;
 
-/// Another style must save more than this many percent: less is not worth
-/// another shape of plan, which may have twice the nodes.
-pub(crate) const STYLE_GAIN_PERCENT: i64 = 1;
+/// By how much demands are moved apart, in nodes: a hundred times the tolerance,
+/// or ties would stay ties, and nothing beside one node.
+pub(crate) const PERTURBATION: f64 = 1e-5;
+
+/// Smaller pivots would make the inverse worthless.
+pub(crate) const PIVOT_MIN: f64 = 1e-8;
+
+/// Pivots after which the inverse is computed anew.
+pub(crate) const REFACTOR_PIVOTS: usize = 150;
+
+/// Pivots of one solve: a stop against cycling, far above what is needed.
+pub(crate) const PIVOTS_MAX: usize = 5_000;
+
+/// Rounds of column generation at most; 20 to 70 were needed on real traces.
+pub(crate) const ROUNDS_MAX: usize = 200;
+
+/// Patterns added in one round: more would mostly be alike.
+pub(crate) const COLUMNS_PER_ROUND: usize = 24;
+
+/// Promising bins that are asked each round beside those in use.
+pub(crate) const ACTIVE_BINS: usize = 40;
+
+/// A pattern must be worth this many times its price to be added.
+pub(crate) const IMPROVES: f64 = 1.000_05;
+
+/// Weight of the best duals so far in the duals that bins are asked with.
+pub(crate) const SMOOTHING: f64 = 0.5;
+
+/// Rows of one linear program, where clustering can reach it: a pivot costs
+/// their square, and there are some ten pivots a row.
+pub(crate) const CLUSTERS_MAX: usize = 160;
+
+/// Ratios within which sizes are taken together, tried in turn.
+pub(crate) const CLUSTER_RATIOS: [f64; 11] = [1.0, 1.01, 1.02, 1.04, 1.07, 1.1, 1.2, 1.4, 2.0, 4.0, 1e9];
+
+/// Clusters beyond which no linear program is solved: what pods are guessed to be
+/// worth is all there is.
+pub(crate) const ROWS_MAX: usize = 600;
+
+/// Rounds of column generation in each dive.
+pub(crate) const DIVE_ROUNDS: usize = 2;
+
+/// In a dive, amounts with at least this fraction are rounded up together.
+pub(crate) const ROUND_UP_FROM: f64 = 0.4;
+
+/// Nodes that local search takes apart: waste is in few.
+pub(crate) const IMPROVE_NODES_MAX: usize = 200;
+
+/// Neighbourhoods without gain after which local search stops.
+pub(crate) const IMPROVE_STALE_MAX: usize = 300;
+
+/// Bins of which sets of three are tried.
+pub(crate) const REPACK_BINS: usize = 24;
+
+/// Sets of bins that are tried to be packed.
+pub(crate) const REPACK_TRIES: usize = 6;
+
+/// By how much values are shaken, as a fraction.
+pub(crate) const SHAKE: f64 = 0.2;
+
+/// Work for one plan, in elementary operations of about a nanosecond.
+pub(crate) const WORK_MAX: u64 = 80_000_000;
+
+/// Steps of a fractional knapsack at most; some ten are usual, and whatever the
+/// prices are then, they bound.
+pub(crate) const KNAPSACK_PIVOTS: usize = 60;
+
+/// Rounds after which all bins are asked, not only promising ones.
+pub(crate) const FULL_ROUNDS: usize = 4;
+
+/// How far above the guess of its worth a single pod is offered at first.
+pub(crate) const GUESS_MARGIN: f64 = 0.05;
+
+/// Times each bin is asked in a round.
+pub(crate) const PASSES_PER_ROUND: usize = 8;
+
+/// What a row's price is multiplied with once a pattern of this round has it.
+pub(crate) const USED_FADES: f64 = 0.995;
+
+/// What a filled-up node must be worth of its price to be taken as the program has it.
+pub(crate) const WHOLE_WORTH: f64 = 0.99;
+
+/// Patterns looked at for rounding up.
+pub(crate) const ROUND_UP_TRIES: usize = 8;
+
+/// How much of a node's worth the fraction to be rounded up counts for.
+pub(crate) const ROUND_UP_FRACTION: f64 = 0.05;
+
+/// Dimensions that have a greedy order of their own.
+pub(crate) const WEIGHTINGS_MAX: usize = 3;
+
+/// Steps of all exact searches for one bound.
+pub(crate) const BOUND_STEPS: u64 = 400_000;
+
+/// By how many millionths of its price a bin's pods are tried to be shown to be
+/// worth at most more, in turn.
+pub(crate) const BOUND_TARGETS: [i128; 6] = [100, 500, 1_500, 4_000, 10_000, 30_000];
+
+/// Work for the relaxation of a bound where the plan's own will not do.
+pub(crate) const BOUND_WORK: u64 = 30_000_000;
+
+/// Rows looked at that beat another one, in an exact search.
+pub(crate) const DOMINATORS_MAX: usize = 4;
+
+/// Pods up to which all patterns are listed.
+pub(crate) const EXACT_PODS_MAX: i64 = 128;
+
+/// Patterns listed at most.
+pub(crate) const EXACT_PATTERNS_MAX: usize = 8_000;
+
+/// Steps of the listing, and of the covering search.
+pub(crate) const EXACT_STEPS: u64 = 4_000_000;
+
+/// Pods times nodes up to which pods are put into nodes one by one; in larger
+/// plans the whole part is nearly all there is.
+pub(crate) const ASSEMBLE_MAX: i64 = 4_000_000;
+
+/// Items times offers up to which the plain greedy, which looks at every node with
+/// all its pods, is asked too where the packing left something out.
+pub(crate) const SECOND_OPINION_MAX: usize = 20_000;

@@ -15,6 +15,9 @@ use crate::solution::Reason;
 /// A class in one combination of domains.
 pub(crate) type Share = (usize, Vec<Option<usize>>);
 
+/// What a pod is worth in micro-dollars: as smoothed, and as the program had it last.
+pub(crate) type Duals = (f64, f64);
+
 /// What earlier attempts at a plan have taught the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
@@ -63,6 +66,8 @@ pub(crate) struct Plan<'p> {
     pub(crate) learned: BTreeMap<Share, i64>,
     /// Why the audit took pods out again.
     pub(crate) dropped: BTreeMap<usize, Reason>,
+    /// What one pod of a share was worth when nodes were bought.
+    pub(crate) duals: BTreeMap<Share, Duals>,
 }
 
 impl<'p> Plan<'p> {
@@ -82,6 +87,7 @@ impl<'p> Plan<'p> {
             bought: BTreeMap::new(),
             learned: BTreeMap::new(),
             dropped: BTreeMap::new(),
+            duals: BTreeMap::new(),
         }
     }
 

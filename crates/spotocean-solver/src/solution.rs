@@ -23,6 +23,10 @@ pub struct Solution {
     pub new_nodes: Vec<NewNode>,
     /// Pods left over, with a reason per pool.
     pub unplaced: Vec<Unplaced>,
+    /// What no plan for the same pods can be cheaper than.
+    pub lower_bound: Option<PricePerHour>,
+    /// The proof of that.
+    pub certificate: Option<Certificate>,
 }
 
 impl Solution {
@@ -31,6 +35,59 @@ impl Solution {
     pub fn cost(&self) -> PricePerHour {
         self.new_nodes.iter().map(|node| node.price).sum()
     }
+
+    /// Counts another answer's bound in, whose pods are others; before its nodes
+    /// are added. The proofs stay with the single answers.
+    pub fn add_bound(&mut self, other: &Self) {
+        let is_first = self.new_nodes.is_empty() && self.lower_bound.is_none();
+        let own = self.lower_bound.or(is_first.then_some(PricePerHour::ZERO));
+        let is_idle = other.new_nodes.is_empty();
+        let others = other.lower_bound.or(is_idle.then_some(PricePerHour::ZERO));
+        self.lower_bound = own.zip(others).map(|(own, others)| own + others);
+        self.certificate = if is_first { other.certificate.clone() } else { None };
+    }
+
+    /// By how many millionths of the bound the new nodes may at most be above the
+    /// cheapest; `None` without a bound, or where it is zero and the cost is not.
+    #[must_use]
+    pub fn gap_per_million(&self) -> Option<i64> {
+        let (cost, bound) = (self.cost().micro_usd(), self.lower_bound?.micro_usd());
+        match (cost - bound, bound) {
+            (over, _) if over <= 0 => Some(0),
+            (_, 0) => None,
+            (over, bound) => i64::try_from(i128::from(over) * 1_000_000 / i128::from(bound)).ok(),
+        }
+    }
+}
+
+/// Why no plan for the same pods is cheaper than `lower_bound`: give each pod its
+/// value; then on no offer that counts for them can one node's pods be worth more
+/// than the node costs, so that all nodes bought cost at least what all pods are
+/// worth, less what those on nodes already there are worth at most.
+///
+/// Which offers count for a pod: those of its first pool weight that serves it,
+/// and there spot where the pool has spot that serves it; all that admit it where
+/// `is_anywhere`. Anyone can check it without knowing how it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Certificate {
+    /// The bound.
+    pub lower_bound: PricePerHour,
+    /// Units of value in one micro-dollar per hour.
+    pub scale: i64,
+    /// Values.
+    pub classes: Vec<ClassValue>,
+}
+
+/// What each of some pods is worth.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassValue {
+    /// The pods, all of which the plan serves.
+    pub pods: Vec<ObjectKey>,
+    /// Whether all offers that admit them count, and not their first level alone.
+    pub is_anywhere: bool,
+    /// What one of them is worth, in units of the certificate's scale.
+    pub value: i64,
 }
 
 /// One node to buy.

@@ -7,24 +7,25 @@
 //! ([`crate::pack`]); (4) place pods that seek a node mate ([`crate::companion`]).
 //! What could not be bought is a fact for the next attempt; when nothing new is
 //! learned, or attempts run out, the last plan is audited ([`crate::audit`]) and
-//! what is left over explained ([`crate::explanation`]).
+//! what is left over explained ([`crate::explanation`]). The answer carries a bound
+//! that no plan for the same pods is below ([`crate::bound`]).
 //! Cost: independent of pods per class but for those dealt out over domains.
 
 use std::collections::BTreeMap;
 
-use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::ObjectKey;
 use spotocean_core::money::PricePerHour;
 use spotocean_core::resources::Resources;
 
 use crate::assign;
 use crate::audit;
+use crate::bound;
 use crate::companion;
 use crate::explanation;
 use crate::load::Load;
 use crate::model::{self, Model};
-use crate::pack::{self, Rule, STYLES};
-use crate::params::{ATTEMPTS_MAX, STYLE_GAIN_PERCENT, STYLES_NODES_MAX, STYLES_WORK_MAX};
+use crate::pack;
+use crate::params::ATTEMPTS_MAX;
 use crate::plan::{Facts, Plan, PlannedNode};
 use crate::problem::Problem;
 use crate::solution::{NewNode, Solution, Unplaced};
@@ -37,71 +38,24 @@ pub fn solve(problem: &Problem) -> Solution {
     }
     let model = model::model(problem);
     let mut facts = Facts::default();
-    let mut plan = attempt(&model, &facts, STYLES[0]);
+    let mut plan = attempt(&model, &facts);
     for _ in 1..ATTEMPTS_MAX {
         if !learn(&model, &plan, &mut facts) {
             break;
         }
-        plan = attempt(&model, &facts, STYLES[0]);
+        plan = attempt(&model, &facts);
     }
     audit::audit(&model, &mut plan);
-    for style in styles_worth_trying(&model, &plan) {
-        let mut other = attempt(&model, &facts, style);
-        audit::audit(&model, &mut other);
-        if is_better(&model, &other, &plan) {
-            plan = other;
-        }
-    }
     written(&model, &plan)
 }
 
-/// Large plans gain next to nothing from other styles: what one step loses, a thousand others hide.
-fn styles_worth_trying<'p>(
-    model: &Model<'p>,
-    plan: &Plan<'p>,
-) -> impl Iterator<Item = &'static [Rule]> + use<'p> {
-    let work = model.classes.len().saturating_mul(model.market.cells.len());
-    let is_small = plan.nodes.len() <= STYLES_NODES_MAX && work <= STYLES_WORK_MAX;
-    let others = STYLES.into_iter().skip(1);
-    others.take(if is_small && plan.nodes.len() > 1 {
-        usize::MAX
-    } else {
-        0
-    })
-}
-
-/// Fewer pods left over, then fewer in later tiers, then a price lower by enough to matter.
-fn is_better(model: &Model<'_>, plan: &Plan<'_>, known: &Plan<'_>) -> bool {
-    let (service, known_service) = (service(model, plan), service(model, known));
-    let saved = cost(model, known).saturating_sub(cost(model, plan));
-    let matters = saved.saturating_mul(100) > cost(model, known).saturating_mul(STYLE_GAIN_PERCENT);
-    service < known_service || (service == known_service && matters)
-}
-
-/// Pods left over, and pods by tier, the last tier first.
-fn service(model: &Model<'_>, plan: &Plan<'_>) -> (i64, Vec<(usize, i64)>) {
-    let mut by_tier: BTreeMap<usize, i64> = BTreeMap::new();
-    for node in &plan.nodes {
-        let pods: i64 = node.load.classes.iter().map(|(_, count)| count).sum();
-        let is_fallback = node.capacity_type == CapacityType::OnDemand;
-        let tier = model.market.pools[node.pool].tier * 2 + usize::from(is_fallback);
-        *by_tier.entry(tier).or_insert(0) += pods;
-    }
-    (plan.waiting.iter().sum(), by_tier.into_iter().rev().collect())
-}
-
-fn cost(model: &Model<'_>, plan: &Plan<'_>) -> i64 {
-    let first = plan.nodes.iter().filter_map(|node| node.candidates.first());
-    first.map(|offer| model.market.offers[*offer].price).sum()
-}
-
 /// Makes a plan, knowing `facts`.
-fn attempt<'p>(model: &Model<'p>, facts: &Facts, rules: &'static [Rule]) -> Plan<'p> {
+fn attempt<'p>(model: &Model<'p>, facts: &Facts) -> Plan<'p> {
     let mut plan = Plan::empty(model);
     loop {
         let waiting: i64 = plan.waiting.iter().sum();
         let mut items = assign::assign(model, facts, &mut plan);
-        pack::pack(model, &mut plan, &mut items, rules);
+        pack::pack(model, &mut plan, &mut items);
         pack::settle(model, &mut plan, &items);
         companion::place_companions(model, &mut plan);
         let left: i64 = plan.waiting.iter().sum();
@@ -140,10 +94,13 @@ fn written(model: &Model<'_>, plan: &Plan<'_>) -> Solution {
     let new_nodes = nodes
         .map(|node| new_node(model, node, roster.take(&node.load)))
         .collect();
+    let certificate = bound::certificate(model, plan);
     Solution {
         existing,
         new_nodes,
         unplaced: unplaced(model, plan, &roster),
+        lower_bound: Some(certificate.lower_bound),
+        certificate: Some(certificate),
     }
 }
 

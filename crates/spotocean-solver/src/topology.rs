@@ -7,7 +7,7 @@
 //! when they carry every key of the pod's hard constraints and pass the
 //! constraint's inclusion policies; terminating pods do not count.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use spotocean_core::label;
@@ -87,8 +87,24 @@ pub(crate) struct HostRule {
     pub(crate) members: Vec<bool>,
     /// The most members, the holder's own pods included where they are members.
     pub(crate) most: i64,
+    /// Whether it is a spread: then it says what a new node may hold while empty
+    /// ones may still come, and nothing final about a node that is there.
+    pub(crate) is_spread: bool,
     /// Members already there, by site.
     pub(crate) residents: Vec<i64>,
+}
+
+/// Classes that hold one and the same host rule.
+#[derive(Clone, Debug)]
+pub(crate) struct HostGroup {
+    /// Classes it counts.
+    pub(crate) members: Vec<bool>,
+    /// The most members on a node with a holder.
+    pub(crate) most: i64,
+    /// As [`HostRule::is_spread`].
+    pub(crate) is_spread: bool,
+    /// Classes that hold it, ascending.
+    pub(crate) holders: Vec<usize>,
 }
 
 /// All constraints between pods.
@@ -100,6 +116,8 @@ pub(crate) struct Topology {
     pub(crate) counters: Vec<Counter>,
     /// Host rules.
     pub(crate) rules: Vec<HostRule>,
+    /// Host rules that are the same, together.
+    pub(crate) host_groups: Vec<HostGroup>,
     /// Affinity by class.
     pub(crate) groups: Vec<Option<Group>>,
     /// What pods already placed forbid.
@@ -233,6 +251,7 @@ impl Source<'_, '_> {
                     members,
                     // A new node is an empty domain, so the emptiest counts as zero.
                     most: spread.max_skew,
+                    is_spread: true,
                     residents: self.by_site(&by_kind),
                 }),
                 Some(key) => {
@@ -306,6 +325,7 @@ impl Source<'_, '_> {
                 None => topology.rules.push(HostRule {
                     holder,
                     most: i64::from(members[holder]),
+                    is_spread: false,
                     members,
                     residents: self.by_site(&by_kind),
                 }),
@@ -369,6 +389,24 @@ impl Source<'_, '_> {
     }
 }
 
+/// Gathers equal rules.
+fn host_groups(rules: &[HostRule]) -> Vec<HostGroup> {
+    let mut holders: BTreeMap<(&[bool], i64, bool), BTreeSet<usize>> = BTreeMap::new();
+    for rule in rules {
+        let key = (rule.members.as_slice(), rule.most, rule.is_spread);
+        holders.entry(key).or_default().insert(rule.holder);
+    }
+    holders
+        .into_iter()
+        .map(|((members, most, is_spread), holders)| HostGroup {
+            members: members.to_vec(),
+            most,
+            is_spread,
+            holders: holders.into_iter().collect(),
+        })
+        .collect()
+}
+
 impl Topology {
     /// Builds the lookups by class.
     fn index(&mut self, classes: usize) {
@@ -392,6 +430,7 @@ impl Topology {
         self.counted = counted(self.counters.iter().map(|counter| &counter.members).collect());
         self.rules_held = held(self.rules.iter().map(|rule| rule.holder).collect());
         self.rules_counted = counted(self.rules.iter().map(|rule| &rule.members).collect());
+        self.host_groups = host_groups(&self.rules);
         self.tracked = (0..classes).map(|class| self.keys_of(class)).collect();
         self.track_hosts_of_companions();
     }

@@ -265,7 +265,7 @@ fn shared_labels(node: &NewNode, offers: &Offers<'_>) -> Labels {
 }
 
 /// Both answers as one. Of a pod left over twice, the second answer's reasons count for pools that were asked again.
-fn joined(mut first: Solution, second: Solution, asked_again: &[BuyablePool]) -> Solution {
+fn joined(mut first: Solution, mut second: Solution, asked_again: &[BuyablePool]) -> Solution {
     let asked: BTreeSet<&PoolKey> = asked_again
         .iter()
         .filter(|pool| !pool.offers.is_empty())
@@ -276,7 +276,7 @@ fn joined(mut first: Solution, second: Solution, asked_again: &[BuyablePool]) ->
         .drain(..)
         .map(|unplaced| (unplaced.pod, unplaced.reasons))
         .collect();
-    for mut unplaced in second.unplaced {
+    for mut unplaced in std::mem::take(&mut second.unplaced) {
         unplaced.reasons.retain(|reason| asked.contains(&reason.pool));
         let kept = before.remove(&unplaced.pod).unwrap_or_default();
         unplaced
@@ -285,6 +285,7 @@ fn joined(mut first: Solution, second: Solution, asked_again: &[BuyablePool]) ->
         unplaced.reasons.sort();
         first.unplaced.push(unplaced);
     }
+    first.add_bound(&second);
     for (node, pods) in second.existing {
         first.existing.entry(node).or_default().extend(pods);
     }

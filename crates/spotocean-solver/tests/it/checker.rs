@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::{Namespace, ObjectKey};
 use spotocean_core::label;
 use spotocean_core::pod::{DaemonSet, NodeTerm, Pod, PodShape};
@@ -536,7 +537,7 @@ fn affinity_holds(cluster: &Cluster<'_>, pod: &Resident<'_>, machine: &Machine<'
         .all(|term| machine.labels.contains_key(&term.topology_key));
     let shares = |term: &PodAffinityTerm, other: &Machine<'_>| {
         let key = &term.topology_key;
-        other.labels.get(key).is_some() && other.labels.get(key) == machine.labels.get(key)
+        other.labels.contains_key(key) && other.labels.get(key) == machine.labels.get(key)
     };
     let met = terms
         .iter()
@@ -553,7 +554,7 @@ fn anti_affinity_holds(cluster: &Cluster<'_>, pod: &Resident<'_>, machine: &Mach
     cluster.machines.iter().all(|other| {
         let shares = |term: &PodAffinityTerm| {
             let key = &term.topology_key;
-            machine.labels.get(key).is_some() && machine.labels.get(key) == other.labels.get(key)
+            machine.labels.contains_key(key) && machine.labels.get(key) == other.labels.get(key)
         };
         other.residents.iter().all(|resident| {
             let mut own = pod.shape.anti_affinity.iter();
@@ -562,4 +563,197 @@ fn anti_affinity_holds(cluster: &Cluster<'_>, pod: &Resident<'_>, machine: &Mach
                 && !theirs.any(|term| shares(term) && means(cluster, term, pod))
         })
     })
+}
+
+/// What is wrong with a solution's certificate; empty means that its bound is proved.
+///
+/// Every offer that counts for some pods is filled in all possible ways, and none
+/// may be worth more than it costs. For small problems only.
+pub(crate) fn certificate_faults(problem: &Problem, solution: &Solution) -> Vec<String> {
+    let Some(certificate) = &solution.certificate else {
+        return vec!["no certificate".to_owned()];
+    };
+    let mut faults = Vec::new();
+    if Some(certificate.lower_bound) != solution.lower_bound || certificate.lower_bound > solution.cost() {
+        faults.push(format!(
+            "the bound {} is not the certificate's, or above the cost {}",
+            certificate.lower_bound,
+            solution.cost()
+        ));
+    }
+    let left: BTreeSet<&ObjectKey> = solution.unplaced.iter().map(|unplaced| &unplaced.pod).collect();
+    let mut seen = BTreeSet::new();
+    for pod in certificate.classes.iter().flat_map(|class| &class.pods) {
+        if !seen.insert(pod) || left.contains(pod) {
+            faults.push(format!("{pod} is valued twice, or left over"));
+        }
+    }
+    let scale = i128::from(certificate.scale);
+    let values: Vec<(i128, Vec<&PendingPod>)> = certificate
+        .classes
+        .iter()
+        .map(|class| {
+            let pods = class.pods.iter().map(|pod| pending(problem, pod)).collect();
+            (i128::from(class.value), pods)
+        })
+        .collect();
+    let worth: i128 = values
+        .iter()
+        .map(|(value, pods)| value * pods.len() as i128)
+        .sum();
+    let there: i128 = problem
+        .nodes
+        .iter()
+        .map(|node| most_worth(problem, &existing_machine(node), &values, false))
+        .sum();
+    if worth - there < i128::from(certificate.lower_bound.micro_usd()) * scale
+        && certificate.lower_bound.0 > 0
+    {
+        faults.push(format!(
+            "{worth} less {there} do not make {}",
+            certificate.lower_bound
+        ));
+    }
+    let counting: Vec<BTreeSet<(usize, usize)>> = certificate
+        .classes
+        .iter()
+        .map(|class| offers_that_count(problem, pending(problem, &class.pods[0]), class.is_anywhere))
+        .collect();
+    for (pool_index, pool) in problem.pools.iter().enumerate() {
+        for (index, offer) in pool.offers.iter().enumerate() {
+            let counted = values.iter().zip(&counting);
+            let here: Vec<(i128, Vec<&PendingPod>)> = counted
+                .filter(|(_, offers)| offers.contains(&(pool_index, index)))
+                .map(|(class, _)| class.clone())
+                .collect();
+            let most = most_worth(problem, &bought(problem, pool, offer, 0), &here, true);
+            if most > i128::from(offer.offering.price.micro_usd()) * scale {
+                faults.push(format!(
+                    "{} can be worth {most}, more than it costs",
+                    offer.market()
+                ));
+            }
+        }
+    }
+    faults
+}
+
+/// The offers that count for a pod, as the certificate's documentation has it.
+fn offers_that_count(problem: &Problem, pod: &PendingPod, is_anywhere: bool) -> BTreeSet<(usize, usize)> {
+    let serves = |pool: &BuyablePool, offer: &Offer| {
+        pool.closed.is_none()
+            && offer.offering.price.micro_usd() > 0
+            && pod.served_by.contains(&pool.key)
+            && holds(problem, &bought(problem, pool, offer, 0), &[pod], true)
+            && !is_kept_out(problem, &bought(problem, pool, offer, 0), pod)
+    };
+    let mut serving: Vec<(i32, usize, usize, CapacityType)> = Vec::new();
+    for (pool_index, pool) in problem.pools.iter().enumerate() {
+        for (index, offer) in pool.offers.iter().enumerate() {
+            if serves(pool, offer) {
+                serving.push((pool.weight, pool_index, index, offer.offering.capacity_type));
+            }
+        }
+    }
+    let heaviest = serving.iter().map(|(weight, ..)| *weight).max();
+    let has_spot: BTreeSet<usize> = serving
+        .iter()
+        .filter(|(.., capacity)| *capacity == CapacityType::Spot)
+        .map(|(_, pool, ..)| *pool)
+        .collect();
+    serving
+        .iter()
+        .filter(|(weight, pool, _, capacity)| {
+            let is_first = Some(*weight) == heaviest;
+            is_anywhere || (is_first && (*capacity == CapacityType::Spot || !has_spot.contains(pool)))
+        })
+        .map(|(_, pool, index, _)| (*pool, *index))
+        .collect()
+}
+
+/// Whether the anti-affinity of a pod already placed keeps a pod out of a new node's domains.
+fn is_kept_out(problem: &Problem, machine: &Machine<'_>, pod: &PendingPod) -> bool {
+    let cluster = existing(problem);
+    cluster.machines.iter().any(|other| {
+        let shares = |term: &PodAffinityTerm| {
+            let key = &term.topology_key;
+            machine.labels.contains_key(key) && machine.labels.get(key) == other.labels.get(key)
+        };
+        other.residents.iter().any(|resident| {
+            let mut terms = resident.shape.anti_affinity.iter();
+            terms.any(|term| shares(term) && means(&cluster, term, &newcomer(pod)))
+        })
+    })
+}
+
+/// The most that pods on this node can be worth, all ways tried.
+fn most_worth(
+    problem: &Problem,
+    machine: &Machine<'_>,
+    classes: &[(i128, Vec<&PendingPod>)],
+    is_new: bool,
+) -> i128 {
+    fn add<'a>(
+        problem: &Problem,
+        machine: &Machine<'_>,
+        classes: &[(i128, Vec<&'a PendingPod>)],
+        taken: &mut Vec<&'a PendingPod>,
+        is_new: bool,
+    ) -> i128 {
+        let Some(((value, pods), rest)) = classes.split_first() else {
+            return 0;
+        };
+        let before = taken.len();
+        let mut most = add(problem, machine, rest, taken, is_new);
+        for (count, pod) in pods.iter().enumerate() {
+            taken.push(pod);
+            if *value == 0 || !holds(problem, machine, taken, is_new) {
+                break;
+            }
+            let own = value * (count as i128 + 1);
+            most = most.max(own + add(problem, machine, rest, taken, is_new));
+        }
+        taken.truncate(before);
+        most
+    }
+    if !machine.accepts_pods {
+        return 0;
+    }
+    add(problem, machine, classes, &mut Vec::new(), is_new)
+}
+
+/// Whether one node may hold all of these together, other nodes left out of it.
+fn holds(problem: &Problem, machine: &Machine<'_>, pods: &[&PendingPod], is_new: bool) -> bool {
+    let mut cluster = Cluster {
+        problem,
+        machines: vec![machine.clone()],
+    };
+    let every_pod_fits = pods.iter().all(|pod| {
+        let newcomer = newcomer(pod);
+        let place = &cluster.machines[0];
+        let requests = Resources {
+            pods: pod.pod.shape.requests.pods.max(1),
+            ..pod.pod.shape.requests.clone()
+        };
+        let fits = selects(&pod.pod.shape, place)
+            && tolerates(&pod.pod.shape, place)
+            && requests.fits(&place.free)
+            && ports_are_free(&newcomer, place)
+            && volumes_reach(&newcomer, place)
+            && volumes_attach(&newcomer, place)
+            && anti_affinity_holds(&cluster, &newcomer, place);
+        bind(&mut cluster.machines[0], newcomer);
+        fits
+    });
+    let place = &cluster.machines[0];
+    let by_host = |spread: &&TopologySpread| &*spread.topology_key == label::HOSTNAME;
+    every_pod_fits
+        && (!is_new
+            || pods.iter().all(|pod| {
+                hard(&pod.pod.shape).filter(by_host).all(|spread| {
+                    let counts = counts(&cluster, &newcomer(pod), spread);
+                    counts.values().all(|count| *count <= spread.max_skew)
+                })
+            }))
+        && place.accepts_pods
 }

@@ -34,6 +34,17 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(generator::fixed_cases(600))]
+
+    #[test]
+    fn every_bound_is_proved(problem in generator::rich()) {
+        let solution = solve(&problem);
+        let faults = checker::certificate_faults(&problem, &solution);
+        prop_assert!(faults.is_empty(), "{faults:#?}\n{solution:#?}");
+    }
+}
+
+proptest! {
     #![proptest_config(generator::fixed_cases(300))]
 
     #[test]

@@ -160,6 +160,8 @@ proptest! {
         let cost = solution.cost().micro_usd();
         prop_assert!(cost >= optimum, "{cost} is below the optimum {optimum}");
         prop_assert!(cost <= optimum * 2, "{cost} is twice the optimum {optimum}");
+        let bound = solution.lower_bound.map_or(0, spotocean_core::money::PricePerHour::micro_usd);
+        prop_assert!(bound <= optimum, "the bound {bound} is above the optimum {optimum}");
     }
 
     #[test]
@@ -168,4 +170,32 @@ proptest! {
         let cost = solve(&problem).cost().micro_usd();
         prop_assert!(cost * 4 <= greedy * 5, "{cost} is above 1.25 × {greedy}");
     }
+}
+
+#[test]
+fn small_problems_are_solved_to_the_optimum() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let (mut optimal, mut excess, cases) = (0, 0.0, 300);
+    for _ in 0..cases {
+        let problem = generator::plain(4, 2, 6)
+            .new_tree(&mut runner)
+            .expect("a problem")
+            .current();
+        let pods: Vec<&PendingPod> = problem.pods.iter().collect();
+        let (_, optimum) = exhaustive(&pods, &problem.pools[0].offers);
+        let cost = solve(&problem).cost().micro_usd();
+        optimal += usize::from(cost == optimum);
+        excess += (cost - optimum) as f64 / optimum.max(1) as f64;
+    }
+    println!(
+        "{optimal} of {cases} optimal, {:.3} % above on average",
+        excess * 100.0 / cases as f64
+    );
+    assert!(
+        optimal * 100 >= cases * 95,
+        "only {optimal} of {cases} are optimal"
+    );
+    assert!(excess * 100.0 <= cases as f64, "{excess} over {cases} cases");
 }

@@ -1,0 +1,252 @@
+//! What no plan can be cheaper than, proved by integers.
+//!
+//! Weak duality: give each pod a value such that, on every offer, no set of pods
+//! that one node holds is worth more than the node costs. Then any plan costs at
+//! least the sum of all values, less what nodes that are there already hold at
+//! most. Values come from the relaxation ([`crate::column_generation`]) and are
+//! hints; each offer's most is counted anew in integers ([`crate::knapsack`]),
+//! and all values are scaled down by the worst offer's excess (Farley 1990), so
+//! that the bound holds at whatever point the relaxation was left.
+//! What is not modelled (affinity, spreads between zones, ports, shared volumes,
+//! limits, `minValues`) is left out, which can only lower the bound. Each class
+//! is taken to keep to its first tier, and there to spot where spot serves it;
+//! where the plan itself did not (limits, domains to balance), the class may be
+//! anywhere.
+
+use std::collections::BTreeMap;
+
+use spotocean_core::money::PricePerHour;
+
+use crate::assign::Item;
+use crate::budget::Budget;
+use crate::column_generation::{self, Relaxation};
+use crate::fill::Filler;
+use crate::knapsack::{Knapsack, Verdict};
+use crate::model::Model;
+use crate::packing::{self, Packing};
+use crate::params::{BOUND_STEPS, BOUND_TARGETS, BOUND_WORK, ROUNDS_MAX, VALUE_SCALE};
+use crate::plan::Plan;
+use crate::relaxed_knapsack::RelaxedKnapsack;
+use crate::solution::{Certificate, ClassValue};
+
+/// The bound with its proof, for the pods that a plan serves.
+pub(crate) fn certificate(model: &Model<'_>, plan: &Plan<'_>) -> Certificate {
+    let reach = Reach::of(model, plan);
+    let (items, items_of_cell) = reach.items(model, plan);
+    let packing = packing::packing(model, &items, &items_of_cell);
+    let counts: Vec<i64> = packing.rows.iter().map(|row| row.count).collect();
+    let mut steps = BOUND_STEPS;
+    let proved = hints(model, plan, &packing, &items, &counts)
+        .into_iter()
+        .map(|hint| {
+            let values = scaled(&packing, &counts, &column_generation::fixed(&hint), &mut steps);
+            let worth = values.iter().zip(&counts);
+            let worth: i128 = worth
+                .map(|(value, count)| i128::from(*value) * i128::from(*count))
+                .sum();
+            let there = on_sites(model, &packing, &items, &counts, &values);
+            ((worth - there) / i128::from(VALUE_SCALE), values)
+        });
+    let (bound, values) = proved.max_by_key(|(bound, _)| *bound).unwrap_or_default();
+    Certificate {
+        lower_bound: PricePerHour(i64::try_from(bound.max(0)).unwrap_or(i64::MAX)),
+        scale: VALUE_SCALE,
+        classes: class_values(model, &reach, &packing, &items, &values),
+    }
+}
+
+/// Which cells each class is taken to keep to, and how many of its pods are served.
+struct Reach {
+    /// By class, its cells.
+    cells: Vec<Vec<usize>>,
+    /// By class, whether all that serve it count.
+    is_anywhere: Vec<bool>,
+    /// By class, pods with a place.
+    served: Vec<i64>,
+}
+
+impl Reach {
+    fn of(model: &Model<'_>, plan: &Plan<'_>) -> Self {
+        let classes = 0..model.classes.len();
+        let mut reach = Self {
+            cells: classes.clone().map(|class| first_cells(model, class)).collect(),
+            is_anywhere: vec![false; model.classes.len()],
+            served: classes
+                .clone()
+                .map(|class| {
+                    i64::try_from(model.classes[class].pods.len()).unwrap_or(i64::MAX) - plan.waiting[class]
+                })
+                .collect(),
+        };
+        for node in &plan.nodes {
+            let cell = model.market.offers[node.candidates[0]].cell;
+            for (class, _) in &node.load.classes {
+                reach.is_anywhere[*class] |= !reach.cells[*class].contains(&cell);
+            }
+        }
+        for class in classes.filter(|class| reach.is_anywhere[*class]) {
+            let cells = 0..model.market.cells.len();
+            reach.cells[class] = cells.filter(|cell| model.admits_cell[class][*cell]).collect();
+        }
+        reach
+    }
+
+    /// The pods served, as items without domains, and the items of each cell.
+    fn items(&self, model: &Model<'_>, plan: &Plan<'_>) -> (Vec<Item>, Vec<Vec<usize>>) {
+        let mut items = Vec::new();
+        let mut items_of_cell = vec![Vec::new(); model.market.cells.len()];
+        for class in 0..model.classes.len() {
+            let is_worth_it = self.served[class] > 0 && !plan.nodes.is_empty();
+            let Some(cell) = self.cells[class].first().filter(|_| is_worth_it) else {
+                continue;
+            };
+            for each in &self.cells[class] {
+                items_of_cell[*each].push(items.len());
+            }
+            items.push(Item {
+                class,
+                cell: *cell,
+                tuple: Vec::new(),
+                left: self.served[class],
+            });
+        }
+        (items, items_of_cell)
+    }
+}
+
+/// The cells of a class at its first level of preference.
+fn first_cells(model: &Model<'_>, class: usize) -> Vec<usize> {
+    let spot: Vec<bool> = (0..model.market.pools.len())
+        .map(|pool| model.spot_serves(class, None, pool))
+        .collect();
+    let serving = (0..model.market.cells.len()).filter(|cell| model.serves[class][*cell]);
+    let level = |cell: usize| model.service_level(cell, spot[model.market.cells[cell].pool]);
+    let first = serving.clone().map(level).min();
+    serving.filter(|cell| Some(level(*cell)) == first).collect()
+}
+
+/// What pods of each row are worth, as the plan's relaxations had it; solved anew
+/// where classes had been dealt out over domains, which a bound does not.
+fn hints(
+    model: &Model<'_>,
+    plan: &Plan<'_>,
+    packing: &Packing,
+    items: &[Item],
+    counts: &[i64],
+) -> Vec<Vec<f64>> {
+    let mut known: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    for ((class, _), (smooth, last)) in &plan.duals {
+        known.entry(*class).or_default().push((*smooth, *last));
+    }
+    let of_row = |row: &packing::Row| {
+        let mut duals = row.items.iter().map(|item| known.get(&items[*item].class));
+        let least = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.min(b.1));
+        duals.try_fold((f64::INFINITY, f64::INFINITY), |known, duals| {
+            Some(duals?.iter().copied().fold(known, least))
+        })
+    };
+    let duals: Vec<Option<(f64, f64)>> = packing.rows.iter().map(of_row).collect();
+    let prices = column_generation::dimension_prices(packing);
+    let mut filler = Filler::new(packing, &prices);
+    let guess: Vec<f64> = duals
+        .iter()
+        .enumerate()
+        .map(|(row, dual)| dual.map_or_else(|| filler.weight(row), |dual| dual.0).max(1e-3))
+        .collect();
+    let is_dealt_out = items
+        .iter()
+        .any(|item| !model.topology.tracked[item.class].is_empty());
+    if !is_dealt_out && duals.iter().all(Option::is_some) {
+        let last = duals.into_iter().flatten().map(|dual| dual.1).collect();
+        return vec![guess, last];
+    }
+    let Some(mut relaxation) = Relaxation::new(packing, &guess) else {
+        return vec![guess];
+    };
+    relaxation.generate(
+        &mut filler,
+        counts,
+        &mut Budget::of(BOUND_WORK),
+        ROUNDS_MAX,
+        false,
+    );
+    vec![relaxation.row_prices(), relaxation.prices]
+}
+
+/// Values scaled down until no bin's pods are worth more than the bin costs.
+fn scaled(packing: &Packing, counts: &[i64], values: &[i64], steps: &mut u64) -> Vec<i64> {
+    let mut relaxed = RelaxedKnapsack::default();
+    let mut knapsacks: Vec<(i128, i128, Knapsack<'_>)> = (0..packing.bins.len())
+        .map(|bin| {
+            let price = i128::from(packing.bins[bin].price) * i128::from(VALUE_SCALE);
+            let knapsack = Knapsack::new(packing, bin, values, counts, &mut relaxed);
+            (knapsack.bound(), price, knapsack)
+        })
+        .collect();
+    // The worst bin first: those below what it comes to in the end need no search.
+    knapsacks.sort_by(|a, b| (b.0 * a.1).cmp(&(a.0 * b.1)));
+    let (mut most, mut price) = (1_i128, 1_i128);
+    for (bound, own_price, knapsack) in &knapsacks {
+        if bound * price <= most * own_price {
+            break;
+        }
+        let shown = shown(knapsack, *bound, *own_price, steps);
+        if shown * price > most * own_price {
+            (most, price) = (shown, *own_price);
+        }
+    }
+    values
+        .iter()
+        .map(|value| i64::try_from(i128::from(*value) * price / most).unwrap_or(i64::MAX))
+        .collect()
+}
+
+/// The least that a bin's pods can be shown to be worth at most.
+fn shown(knapsack: &Knapsack<'_>, bound: i128, price: i128, steps: &mut u64) -> i128 {
+    for per_million in BOUND_TARGETS {
+        let target = price + price * per_million / 1_000_000;
+        if target >= bound {
+            return bound;
+        }
+        let mut own = (*steps / 4).min(BOUND_STEPS / 40);
+        let before = own;
+        let verdict = knapsack.exceeds(target, &mut own);
+        *steps -= before - own;
+        if verdict == Verdict::Holds {
+            return target;
+        }
+    }
+    bound
+}
+
+/// The most that pods on nodes that are there can be worth together.
+fn on_sites(model: &Model<'_>, packing: &Packing, items: &[Item], counts: &[i64], values: &[i64]) -> i128 {
+    let sites = packing::on_sites(model, packing, items);
+    let mut relaxed = RelaxedKnapsack::default();
+    (0..sites.bins.len())
+        .map(|site| Knapsack::new(&sites, site, values, counts, &mut relaxed).bound())
+        .sum()
+}
+
+fn class_values(
+    model: &Model<'_>,
+    reach: &Reach,
+    packing: &Packing,
+    items: &[Item],
+    values: &[i64],
+) -> Vec<ClassValue> {
+    let mut found = Vec::new();
+    for (row, value) in packing.rows.iter().zip(values) {
+        for item in &row.items {
+            let class = items[*item].class;
+            let served = usize::try_from(reach.served[class]).unwrap_or(0);
+            let pods = model.classes[class].pods.iter().take(served);
+            found.push(ClassValue {
+                pods: pods.map(|pending| pending.pod.key.clone()).collect(),
+                is_anywhere: reach.is_anywhere[class],
+                value: *value,
+            });
+        }
+    }
+    found
+}
