@@ -57,15 +57,16 @@ pub fn describe_instance_types(world: &mut World, params: &Params) -> Answer {
             "You can't specify the parameter MaxResults together with InstanceTypes.",
         ));
     }
+    let paging = paging(params, (5, 100))?.or_size(100);
     let keyed = world
         .catalogue
         .types
         .values()
+        .filter(|found| !paging.is_past(&found.name))
         .filter(|found| names.is_empty() || names.contains(&found.name))
         .filter(|found| filters.accept(None, |filter| values(found, filter)))
-        .map(|found| (found.name.clone(), described(found)))
-        .collect();
-    let (page, next) = paging(params, (5, 100))?.or_size(100).page(keyed);
+        .map(|found| (found.name.clone(), described(found)));
+    let (page, next) = paging.page(keyed);
     Ok(listed("instanceTypeSet", page, next))
 }
 

@@ -370,7 +370,7 @@ pub fn describe_instance_status(world: &mut World, params: &Params) -> Answer {
     ])?;
     let all = params.flag("IncludeAllInstances")?;
     let paging = paging(params, (5, 1000))?;
-    let keyed = selected(world, &ids, &Filters::default())?
+    let keyed: Vec<_> = selected(world, &ids, &Filters::default())?
         .into_iter()
         .filter(|instance| all || instance.state == InstanceState::Running)
         .filter(|instance| {

@@ -44,7 +44,7 @@ pub fn describe_images(world: &mut World, params: &Params) -> Answer {
             ));
         }
     }
-    let keyed = world
+    let keyed: Vec<_> = world
         .images
         .values()
         .filter(|image| ids.is_empty() || ids.contains(&image.id))

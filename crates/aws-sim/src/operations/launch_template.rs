@@ -195,7 +195,7 @@ pub fn describe(world: &mut World, params: &Params) -> Answer {
             "At least one of the launch templates specified in the request does not exist.",
         ));
     }
-    let keyed = world
+    let keyed: Vec<_> = world
         .launch_templates
         .values()
         .filter(|template| ids.is_empty() || ids.contains(&template.id))
@@ -304,7 +304,7 @@ pub fn describe_versions(world: &mut World, params: &Params) -> Answer {
         Ok(params.integer(name)?.map_or(default, i64::unsigned_abs))
     };
     let range = bound("MinVersion", 0)?..=bound("MaxVersion", u64::MAX)?;
-    let keyed = template
+    let keyed: Vec<_> = template
         .versions
         .keys()
         .filter(|number| numbers.is_empty() || numbers.contains(number))

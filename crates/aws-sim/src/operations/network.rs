@@ -109,7 +109,7 @@ pub fn describe_subnets(world: &mut World, params: &Params) -> Answer {
         &world.network.subnets,
         ("InvalidSubnetID.NotFound", "subnet"),
     )?;
-    let keyed = world
+    let keyed: Vec<_> = world
         .network
         .subnets
         .values()
@@ -174,7 +174,7 @@ pub fn describe_vpcs(world: &mut World, params: &Params) -> Answer {
         "vpc-id",
     ])?;
     check_known(&ids, &world.network.vpcs, ("InvalidVpcID.NotFound", "vpc"))?;
-    let keyed = world
+    let keyed: Vec<_> = world
         .network
         .vpcs
         .values()
@@ -227,7 +227,7 @@ pub fn describe_security_groups(world: &mut World, params: &Params) -> Answer {
             format!("The security group '{id}' does not exist"),
         ));
     }
-    let keyed = world
+    let keyed: Vec<_> = world
         .network
         .security_groups
         .values()

@@ -35,6 +35,7 @@ fn products(world: &World, body: &Value) -> Result<Value, ApiError> {
         .catalogue
         .types
         .values()
+        .filter(|found| !paging.is_past(&found.name))
         .filter_map(|found| Some((found, found.on_demand_micro_usd_per_hour()?)))
         .map(|(found, price)| (found.name.clone(), attributes(world, found), price))
         .filter(|(_, attributes, _)| {
@@ -48,8 +49,7 @@ fn products(world: &World, body: &Value) -> Result<Value, ApiError> {
                 name,
                 Value::String(product(world, &attributes, price).to_string()),
             )
-        })
-        .collect();
+        });
     let (page, next) = paging.page(keyed);
     Ok(match next {
         Some(token) => json!({"FormatVersion": "aws_v1", "PriceList": page, "NextToken": token}),

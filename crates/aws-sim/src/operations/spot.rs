@@ -44,8 +44,17 @@ pub fn describe_spot_price_history(world: &mut World, params: &Params) -> Answer
     let start = time(world, params, "StartTime")?
         .unwrap_or(Moment(now.0 - HISTORY_MS))
         .max(Moment(now.0 - HISTORY_MS));
+    let paging = paging(params, (1, 10_000))?.or_size(1000);
     let mut keyed = Vec::new();
     for pool in world.market.pools() {
+        // One more than the page holds tells that there is another page.
+        if paging.max_results.is_some_and(|size| keyed.len() > size) {
+            break;
+        }
+        // Every key of this pool sorts before its name with a tilde.
+        if paging.is_past(&format!("{}/{}/~", pool.instance_type, pool.zone_id)) {
+            continue;
+        }
         let wanted = types.is_empty() || types.contains(&pool.instance_type);
         let Some(found) = world.catalogue.zone(&pool.zone_id) else {
             continue;
@@ -53,6 +62,7 @@ pub fn describe_spot_price_history(world: &mut World, params: &Params) -> Answer
         if !wanted || zone.is_some_and(|zone| zone != found.name && zone != found.id) {
             continue;
         }
+        let before = keyed.len();
         for product in PRODUCTS {
             if !products.is_empty() && !products.iter().any(|wanted| wanted == product) {
                 continue;
@@ -68,8 +78,11 @@ pub fn describe_spot_price_history(world: &mut World, params: &Params) -> Answer
                 add_changes(world, pool, (&found.name, product), (start, end), &mut keyed);
             }
         }
+        // The last page may have ended inside this pool.
+        let of_pool = keyed.split_off(before);
+        keyed.extend(of_pool.into_iter().filter(|(key, _)| !paging.is_past(key)));
     }
-    let (page, next) = paging(params, (1, 10_000))?.or_size(1000).page(keyed);
+    let (page, next) = paging.page(keyed);
     let mut children = listed("spotPriceHistorySet", page, None);
     // EC2 ends the pages of this action with an empty token, not with none.
     children.push(Element::text("nextToken", next.unwrap_or_default()));

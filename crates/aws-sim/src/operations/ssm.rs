@@ -59,7 +59,7 @@ fn by_path(world: &World, body: &Value) -> Result<Value, ApiError> {
     let prefix = format!("{}/", path.trim_end_matches('/'));
     let recursive = body["Recursive"].as_bool().unwrap_or(false);
     let paging = Paging::new(body["MaxResults"].as_i64(), (1, 10), body["NextToken"].as_str())?.or_size(10);
-    let keyed = world
+    let keyed: Vec<_> = world
         .parameters
         .iter()
         .filter(|(name, _)| {

@@ -185,7 +185,7 @@ fn resource_tags<'a>(world: &'a mut World, id: &str) -> Result<&'a mut Tags, Api
 pub fn describe_tags(world: &mut World, params: &Params) -> Answer {
     let filters = Filters::parse(params)?;
     filters.check(&["key", "value", "resource-id", "resource-type", "tag"])?;
-    let keyed = all(world)
+    let keyed: Vec<_> = all(world)
         .into_iter()
         .filter(|(id, kind, key, value)| {
             let only = Tags::from([(key.clone(), value.clone())]);

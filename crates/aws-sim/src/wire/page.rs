@@ -51,12 +51,14 @@ impl Paging {
         self
     }
 
-    /// Cuts this request's page out of all objects, which must be sorted by key.
-    pub fn page<T>(&self, keyed: Vec<(String, T)>) -> (Vec<T>, Option<String>) {
-        let mut rest = keyed
-            .into_iter()
-            .filter(|(key, _)| self.after.as_ref().is_none_or(|after| key > after))
-            .peekable();
+    /// Whether the object of this key was on an earlier page. Long lists ask before they write out an object.
+    pub fn is_past(&self, key: &str) -> bool {
+        self.after.as_deref().is_some_and(|after| key <= after)
+    }
+
+    /// Cuts this request's page out of all objects, which must be sorted by key. Takes no more of them than it needs.
+    pub fn page<T>(&self, keyed: impl IntoIterator<Item = (String, T)>) -> (Vec<T>, Option<String>) {
+        let mut rest = keyed.into_iter().filter(|(key, _)| !self.is_past(key)).peekable();
         let mut page = Vec::new();
         let mut last = None;
         while page.len() < self.max_results.unwrap_or(usize::MAX) {
@@ -91,6 +93,14 @@ mod tests {
             }
         }
         assert_eq!(pages, [vec![1, 2], vec![3, 4], vec![5]]);
+    }
+
+    #[test]
+    fn a_page_takes_one_object_more_than_it_gives_out() {
+        let mut taken = 0;
+        let paging = Paging::new(Some(2), (1, 10), None).expect("valid");
+        let (page, _) = paging.page(keyed().into_iter().inspect(|_| taken += 1));
+        assert_eq!((page, taken), (vec![1, 2], 3));
     }
 
     #[test]
