@@ -348,7 +348,7 @@ async fn watches_half_a_minute_late_cost_time_and_nothing_else() -> Result<()> {
         seen.kept(&busy)
     };
     ordeal
-        .meanwhile(2 * LATE, "the node stays that has pods", nothing_wrong)
+        .meanwhile(LATE + LATE / 3, "the node stays that has pods", nothing_wrong)
         .await?;
     ordeal
         .until(BOUGHT, "all run", |seen| at_rest(seen, &["late", "far"], 2))
@@ -412,7 +412,7 @@ async fn start_in_the_dark(ordeal: &mut Ordeal) -> Result<()> {
         ordeal.reborn().await?;
         ordeal.shim.held(1).await?;
         ordeal
-            .meanwhile(QUIET, "the nodes stay", |seen| at_rest(seen, &["web"], 2))
+            .meanwhile(2 * QUIET / 3, "the nodes stay", |seen| at_rest(seen, &["web"], 2))
             .await?;
         let done: Vec<Call> = ordeal
             .shim
@@ -424,7 +424,7 @@ async fn start_in_the_dark(ordeal: &mut Ordeal) -> Result<()> {
         ordeal.shim.release();
         ordeal.operator.await_ready().await?;
         ordeal
-            .meanwhile(QUIET, "the nodes stay once all is known", |seen| {
+            .meanwhile(2 * QUIET / 3, "the nodes stay once all is known", |seen| {
                 at_rest(seen, &["web"], 2)
             })
             .await?;
