@@ -47,51 +47,95 @@ fn funnel(ocean: SpotOcean, pod: Pod) -> Funnel {
     explained.pools.into_iter().next().unwrap()
 }
 
+/// A pod and an ocean, which constraint binds, and what the first change says.
+type Row = (
+    &'static str,
+    SpotOcean,
+    Pod,
+    fn(&Constraint) -> bool,
+    &'static str,
+);
+
+fn check(rows: Vec<Row>) {
+    for (title, ocean, pod, is_binding, change) in rows {
+        let found = funnel(ocean, pod);
+        let binding = &found.steps[found.binding.expect(title)];
+        assert!(is_binding(&binding.constraint), "{title}: {binding:?}");
+        assert_eq!(binding.offerings, 0, "{title}");
+        let told = found.changes.first().map_or("", |change| &change.steps[0]);
+        assert!(told.contains(change), "{title}: {:?}", found.changes);
+        let counts: Vec<usize> = found.steps.iter().map(|step| step.offerings).collect();
+        assert!(counts.is_sorted_by(|a, b| a >= b), "{title}: {counts:?}");
+    }
+}
+
+fn is_cpu(constraint: &Constraint) -> bool {
+    matches!(constraint, Constraint::Resource(name) if &**name == "cpu")
+}
+
 #[test]
-fn the_binding_constraint_and_the_smallest_change_are_told() {
+fn what_the_pod_asks_for_binds_and_the_smallest_change_is_told() {
     let plain = || selecting("shop", &["main"]);
     let selects = |key: &'static str, value: &'static str| {
         shaped("a", |shape| {
-            shape.node_selector = vec![Requirement::new(key, Operator::In, [value])]
+            shape.node_selector = vec![Requirement::new(key, Operator::In, [value])];
         })
     };
-    let mut dear = plain();
-    dear.spec.strategy.max_price = Some(serde_json::from_str(r#"{"perVCPUHour": "0.0001"}"#).unwrap());
-    let mut tainted = plain();
-    tainted.spec.pools[0].taints =
-        serde_json::from_str(r#"[{"key": "gpu", "effect": "NoSchedule"}]"#).unwrap();
-    let cpu = "spotocean.dev/instance-cpu";
-    let rows: [(&str, SpotOcean, Pod, fn(&Constraint) -> bool, &str); 8] = [
+    let claiming = Pod {
+        claims: vec!["disk".into()],
+        ..pod("a")
+    };
+    let is_selector = |own: &Constraint| matches!(own, Constraint::NodeSelector(_));
+    check(vec![
         (
             "a label that no type has",
             plain(),
             selects("team", "blue"),
-            |own| matches!(own, Constraint::NodeSelector(_)),
+            is_selector,
             "node selector wants (team In [blue])",
         ),
         (
             "a type that the defaults leave out",
             plain(),
             selects("kubernetes.io/arch", "arm64"),
-            |own| matches!(own, Constraint::NodeSelector(_)),
+            is_selector,
             "names what it leaves out by default (such as m6g.xlarge)",
-        ),
-        (
-            "a requirement of the pool",
-            requiring(cpu, RequirementOperator::Lte, "2"),
-            shaped("a", |shape| shape.requests.cpu_millis = 3000),
-            |own| matches!(own, Constraint::Resource(name) if &**name == "cpu"),
-            "loosen the pool's requirement spotocean.dev/instance-cpu Lte [2]",
         ),
         (
             "a pod larger than all types",
             plain(),
             shaped("a", |shape| shape.requests.cpu_millis = 40_000),
-            |own| matches!(own, Constraint::Resource(name) if &**name == "cpu"),
+            is_cpu,
             "lower the pod's cpu request from 40 to 15890m or less (such as m5.4xlarge)",
         ),
         (
-            "a price ceiling",
+            "a claim that is not there",
+            plain(),
+            claiming,
+            |own| matches!(own, Constraint::Claim(_)),
+            "there is no PersistentVolumeClaim default/disk: create it",
+        ),
+    ]);
+}
+
+#[test]
+fn what_the_pool_leaves_out_binds_and_the_smallest_change_is_told() {
+    let plain = || selecting("shop", &["main"]);
+    let mut dear = plain();
+    dear.spec.strategy.max_price = Some(serde_json::from_str(r#"{"perVCPUHour": "0.0001"}"#).unwrap());
+    let mut tainted = plain();
+    tainted.spec.pools[0].taints =
+        serde_json::from_str(r#"[{"key": "gpu", "effect": "NoSchedule"}]"#).unwrap();
+    check(vec![
+        (
+            "a requirement of the pool",
+            requiring("spotocean.dev/instance-cpu", RequirementOperator::Lte, "2"),
+            shaped("a", |shape| shape.requests.cpu_millis = 3000),
+            is_cpu,
+            "loosen the pool's requirement spotocean.dev/instance-cpu Lte [2]",
+        ),
+        (
+            "a price ceiling below everything closes the pool",
             dear,
             pod("a"),
             |own| matches!(own, Constraint::Open(_)),
@@ -111,27 +155,7 @@ fn the_binding_constraint_and_the_smallest_change_are_told() {
             |own| *own == Constraint::Served,
             "widen the ocean's spec.pods",
         ),
-        (
-            "a claim that is not there",
-            plain(),
-            Pod {
-                claims: vec!["disk".into()],
-                ..pod("a")
-            },
-            |own| matches!(own, Constraint::Claim(_)),
-            "there is no PersistentVolumeClaim default/disk: create it",
-        ),
-    ];
-    for (title, ocean, pod, is_binding, change) in rows {
-        let found = funnel(ocean, pod);
-        let binding = &found.steps[found.binding.expect(title)];
-        assert!(is_binding(&binding.constraint), "{title}: {binding:?}");
-        assert_eq!(binding.offerings, 0, "{title}");
-        let told = found.changes.first().map_or("", |change| &change.steps[0]);
-        assert!(told.contains(change), "{title}: {:?}", found.changes);
-        let counts: Vec<usize> = found.steps.iter().map(|step| step.offerings).collect();
-        assert!(counts.is_sorted_by(|a, b| a >= b), "{title}: {counts:?}");
-    }
+    ]);
 }
 
 #[test]
@@ -239,7 +263,7 @@ fn what_blocks_a_removal_is_told() {
     );
     assert!(blocks(|all| on_pod(all, |pod| pod.owner = None)).contains(&Block::NoController(key.clone())));
     let never = |all: &mut Snapshot| {
-        Arc::make_mut(&mut all.oceans[0]).spec.disruption.consolidate = Consolidate::Never
+        Arc::make_mut(&mut all.oceans[0]).spec.disruption.consolidate = Consolidate::Never;
     };
     assert_eq!(blocks(never), [Block::ConsolidationOff]);
     assert_eq!(blocks(|all| all.ocean_nodes.clear()), [Block::NotOurs]);
