@@ -77,6 +77,8 @@ pub(crate) struct Goods {
     region: Arc<str>,
     /// The region's zones, with the name that the catalogue's own account has for each.
     pub(crate) zones: BTreeMap<ZoneId, Option<Zone>>,
+    /// What is odd about it, one sentence each.
+    pub(crate) notes: Vec<String>,
     articles: Vec<Article>,
 }
 
@@ -118,14 +120,17 @@ impl Goods {
             let article = article(entry, &zones, &savings);
             articles.extend(article.map_err(|message| refuse(format!("{title}: {message}")))?);
         }
+        let mut notes = Vec::new();
         if articles.is_empty() {
-            return Err(refuse(format!(
-                "no type in it is offered in region {region}: list at least one type with a zone of that region in az"
-            )));
+            notes.push(format!(
+                "{file}: no type in it is offered in region {region}, so that nothing can be bought: list types with \
+                 zones of that region in az"
+            ));
         }
         Ok(Self {
             region: region.into(),
             zones,
+            notes,
             articles,
         })
     }

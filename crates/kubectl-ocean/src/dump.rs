@@ -6,6 +6,7 @@
 
 mod chunk;
 mod json;
+mod loose;
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use chunk::{Chunk, chunks};
+use loose::Loose;
 
 /// Where in the input something stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -265,8 +267,8 @@ fn take_chunk(source: &Source, chunk: &Chunk<'_>, sink: &mut impl Sink) -> Resul
         }
         Some(true) | None => {}
     }
-    match serde_yaml::from_str::<Value>(chunk.text) {
-        Ok(value) => take_value(value, &place, sink),
+    match serde_yaml::from_str(chunk.text) {
+        Ok(Loose(value)) => take_value(value, &place, sink),
         // An anchor of another item.
         Err(error) if error.to_string().contains("unknown anchor") => Err(DumpError::Uncuttable {
             place: Box::new(place),
@@ -296,7 +298,7 @@ fn read_whole(source: &Source, sink: &mut impl Sink) -> Result<(), DumpError> {
     let text = source.text()?;
     for (number, document) in serde_yaml::Deserializer::from_str(&text).enumerate() {
         let place = source.place(number + 1);
-        let value = Value::deserialize(document).map_err(|error| not_yaml(&place, &error))?;
+        let Loose(value) = Loose::deserialize(document).map_err(|error| not_yaml(&place, &error))?;
         take_value(value, &place, sink)?;
     }
     Ok(())

@@ -98,6 +98,7 @@ fn read(world: &World) -> Result<Rehearsal, InputError> {
     let mut objects = Objects::default();
     dump::read(&Source::named(&world.cluster)?, &mut objects)?;
     let mut read = rehearsal(oceans, objects, &goods);
+    notes.extend(goods.notes);
     notes.append(&mut read.notes);
     read.notes = notes;
     Ok(read)

@@ -99,7 +99,6 @@ fn a_field_that_is_not_known_is_told_and_has_no_effect() {
 fn a_catalogue_that_cannot_be_used_is_refused() {
     let rows = [
         ("{}", "missing field `types`"),
-        (r#"{"types": []}"#, "no type in it is offered in region us-east-1"),
         (
             &CATALOGUE.replace("\"vcpu\": 2", "\"vcpu\": \"two\""),
             "field types[0].vcpu",
@@ -146,19 +145,62 @@ fn a_catalogue_that_cannot_be_used_is_refused() {
 }
 
 #[test]
-fn what_the_operator_would_only_note_does_not_stop_a_rehearsal() {
-    // A request that cannot be read is a reason of its pod, not an end of the run.
-    let run = simulate(
-        OCEAN,
-        &documents(&[pod("odd", "lots", "1Gi"), pod("a", "1", "1Gi")]),
+fn an_empty_catalogue_leaves_every_pod_with_a_reason() {
+    let folder = Folder::new();
+    let run = run(
+        &[
+            "simulate",
+            "--ocean",
+            &folder.file("o.yaml", OCEAN),
+            "--cluster",
+            &folder.file("c.yaml", &pod("a", "1", "1Gi")),
+            "--catalogue",
+            &folder.file("catalogue.json", r#"{"types": []}"#),
+            "-ojson",
+        ],
+        "",
     );
-    assert_eq!(run.code, 2);
-    let left = &run.json()["unschedulable"][0];
-    assert_eq!(left["pod"], "shop/odd");
+    assert_eq!(run.code, 2, "{}", run.err);
     assert!(
-        left["reasons"][0]["message"].as_str().unwrap().contains("lots"),
-        "{left}"
+        run.err.contains("no type in it is offered in region us-east-1"),
+        "{}",
+        run.err
     );
+    assert_eq!(
+        run.json()["unschedulable"][0]["reasons"][0]["reason"],
+        "PoolClosed"
+    );
+}
+
+#[test]
+fn an_odd_amount_is_a_reason_of_its_pod_and_not_the_end_of_the_run() {
+    let rows = [
+        ("lots", "lots"),
+        ("-1", "-1"),
+        (".inf", "inf"),
+        ("1e300", "too large"),
+        ("99999999999999999999", "too large"),
+        ("99999999999999999999999999999999999999999999", "too large"),
+        ("100Ei", "too large"),
+        ("8E", "largest type"),
+    ];
+    for (amount, part) in rows {
+        for resource in ["cpu", "memory"] {
+            let odd =
+                pod("odd", "1", "1Gi").replace("{cpu: 1, memory: 1Gi}", &format!("{{{resource}: {amount}}}"));
+            let run = simulate(OCEAN, &documents(&[odd, pod("a", "1", "1Gi")]));
+            assert_eq!(run.code, 2, "{resource} {amount}: {}", run.err);
+            let left = &run.json()["unschedulable"];
+            assert_eq!(
+                (left.as_array().unwrap().len(), &left[0]["pod"]),
+                (1, &"shop/odd".into())
+            );
+            let message = left[0]["reasons"][0]["message"].as_str().unwrap();
+            // 8E of CPU is beyond milli-CPU already.
+            let is_told = message.contains(part) || message.contains("too large");
+            assert!(is_told, "{resource} {amount}: {message}");
+        }
+    }
 }
 
 #[test]

@@ -59,6 +59,10 @@ pub(super) fn read(quantities: Option<&Quantities>) -> Result<Resources, Arc<str
         };
         let amount =
             amount.map_err(|error| Arc::from(format!("its amount of {name} cannot be read: {error}")))?;
+        if amount < 0 {
+            // The apiserver takes none; room that such a pod would give back is not there.
+            return Err(format!("its amount of {name} is {}: zero or more is needed", quantity.0).into());
+        }
         resources.set(name, amount);
     }
     Ok(resources)
