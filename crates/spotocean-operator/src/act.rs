@@ -82,6 +82,15 @@ impl<C: Cloud> Actor<C> {
             (may_call || !calls_cloud(&planned.command)) && self.ledger().begin(&planned.command.key())
         });
         for group in groups(wanted.collect()) {
+            if let [
+                Planned {
+                    command: Command::Purchase(purchase),
+                    ..
+                },
+            ] = group.as_slice()
+            {
+                self.intend(purchase);
+            }
             let actor = self.clone();
             tasks.spawn(async move { actor.run(group).await });
         }
@@ -155,12 +164,15 @@ impl<C: Cloud> Actor<C> {
     }
 
     async fn execute(&self, group: &[Planned]) -> Result<Outcome, AttemptError> {
-        if !self.context.fence.holds(Instant::now()) {
-            return Err(AttemptError::LeaseTooShort);
-        }
         let Some(first) = group.first() else {
             return Ok(Outcome::Done);
         };
+        if !self.context.fence.holds(Instant::now()) {
+            if let Command::Purchase(purchase) = &first.command {
+                self.withdraw(purchase);
+            }
+            return Err(AttemptError::LeaseTooShort);
+        }
         let writer = &self.writer;
         match &first.command {
             Command::SetOceanFinalizer { ocean, uid, present } => {

@@ -27,7 +27,6 @@ const TEMPLATES_MAX: usize = 4;
 impl<C: Cloud> Actor<C> {
     /// Writes the intent, then buys.
     pub(super) async fn purchase(&self, purchase: &Purchase) -> Result<Outcome, AttemptError> {
-        self.intend(purchase);
         let launch = self.write_intent(purchase).await;
         self.withdraw(purchase);
         match launch? {
@@ -45,8 +44,9 @@ impl<C: Cloud> Actor<C> {
         self.send(launch, templates).await
     }
 
-    /// Planning must count these nodes from now on, not only once the last of a thousand is written.
-    fn intend(&self, purchase: &Purchase) {
+    /// Planning must count these nodes from the moment their purchase is approved: it may wait for its turn, and the
+    /// last of a thousand is written much later than the first.
+    pub(super) fn intend(&self, purchase: &Purchase) {
         self.context.store.with(|objects| {
             for node in &purchase.nodes {
                 let key = entry::name(&node.metadata);
@@ -62,7 +62,8 @@ impl<C: Cloud> Actor<C> {
         });
     }
 
-    fn withdraw(&self, purchase: &Purchase) {
+    /// The intent is on record now, or it will never be.
+    pub(super) fn withdraw(&self, purchase: &Purchase) {
         self.context.store.with(|objects| {
             for node in &purchase.nodes {
                 objects.ocean_nodes.withdraw(&entry::name(&node.metadata));
