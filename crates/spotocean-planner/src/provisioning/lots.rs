@@ -124,7 +124,7 @@ impl Pass<'_> {
         &self,
         supply: &Supply,
         stock: &Stock,
-        groups: Vec<Group>,
+        mut groups: Vec<Group>,
         made: &mut Lots,
         solution: &mut Solution,
     ) {
@@ -141,6 +141,9 @@ impl Pass<'_> {
         let is_spot = |group: &&Group| group.capacity_type == CapacityType::Spot;
         let total_vcpus = held + groups.iter().filter(is_spot).map(smallest).sum::<i64>();
         let suffices = |places: &[Market]| has_min_values(supply, stock, places);
+        // What EC2 may pick counts as held everywhere: who has few places goes first, or others would fill them by name.
+        let flexibility = flexibility(supply);
+        groups.sort_by_key(|group| self.spans(group, flexibility, &suffices).0);
         for group in groups {
             let portions = if group.capacity_type == CapacityType::OnDemand {
                 vec![Portion {
@@ -173,7 +176,7 @@ impl Pass<'_> {
     ) -> (Split, usize) {
         let vcpus = |name: &InstanceTypeName| vcpus(self.snapshot, name);
         let strategy = &supply.view.effective.strategy;
-        let flexibility = usize::try_from(strategy.minimum_flexibility).unwrap_or(1);
+        let flexibility = flexibility(supply);
         let (mut count, most) = self.spans(group, flexibility, suffices);
         let mut best: Option<(Split, Holdings, usize)> = None;
         loop {
@@ -276,6 +279,10 @@ impl Pass<'_> {
         node.price = price.unwrap_or(node.price);
         node.candidates = markets.to_vec();
     }
+}
+
+fn flexibility(supply: &Supply) -> usize {
+    usize::try_from(supply.view.effective.strategy.minimum_flexibility).unwrap_or(1)
 }
 
 fn few_markets(supply: &Supply, markets: usize) -> Arc<str> {

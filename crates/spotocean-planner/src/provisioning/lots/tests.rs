@@ -204,3 +204,44 @@ fn dear_candidates_are_drawn_on_only_where_caps_cut_launches_apart() {
         "m5.4xlarge costs more than m5.large on demand"
     );
 }
+
+#[test]
+fn nodes_with_few_places_take_theirs_before_others_spread_over_them() {
+    let mut all: Vec<Market> = world(Vec::new())
+        .build()
+        .catalogue
+        .spot_prices
+        .keys()
+        .cloned()
+        .collect();
+    all.sort();
+    let few: Vec<Market> = all
+        .iter()
+        .filter(|place| place.instance_type.as_str() == "r5.large")
+        .cloned()
+        .collect();
+    let snapshot = world(Vec::new()).build();
+    let supplies: Vec<Supply> = pools_of(&snapshot.oceans[0])
+        .into_iter()
+        .map(|view| supply(&snapshot, &Cooldowns::default(), view))
+        .collect();
+    let pass = Pass {
+        snapshot: &snapshot,
+        cooldowns: Cooldowns::default(),
+        gave_up: GaveUp::default(),
+        landscape: Landscape::default(),
+    };
+    let mut solution = Solution {
+        new_nodes: vec![node(0, &all), node(1, &few)],
+        ..Solution::default()
+    };
+    let lots = pass
+        .lots(&supplies.iter().collect::<Vec<_>>(), &mut solution)
+        .lots;
+    assert_eq!(
+        lots[0].1.markets, few,
+        "the many places of the other are not in its way"
+    );
+    let rest: BTreeSet<_> = lots[1].1.markets.iter().collect();
+    assert!(few.iter().all(|place| !rest.contains(place)) && !rest.is_empty());
+}
