@@ -31,7 +31,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use spotocean_api::condition::Reason as ConditionReason;
 use spotocean_api::spot_ocean::Mode;
-use spotocean_core::id::{OceanName, PoolKey};
+use spotocean_core::id::{ObjectKey, OceanName, PoolKey};
+use spotocean_core::pod::Pod;
 use spotocean_solver::problem::PoolClosed;
 use spotocean_solver::solution::Solution;
 
@@ -217,6 +218,10 @@ impl Pass<'_> {
             .iter()
             .map(|supply| (&supply.view.key, *supply))
             .collect();
+        let pods: BTreeMap<&ObjectKey, &Arc<Pod>> = match lots.is_empty() {
+            true => BTreeMap::new(),
+            false => self.snapshot.pods.iter().map(|pod| (&pod.key, pod)).collect(),
+        };
         let mut purchases = Vec::new();
         for (number, (pool, lot)) in lots.into_iter().enumerate() {
             let Some((view, stock)) = by_key
@@ -226,7 +231,12 @@ impl Pass<'_> {
                 continue;
             };
             match launch::purchase(self.snapshot, view, stock, &lot, number) {
-                Ok(purchase) => purchases.push(purchase),
+                Ok(mut purchase) => {
+                    let keys = lot.nodes.iter().flat_map(|node| &node.pods);
+                    let pods = keys.filter_map(|key| pods.get(key)).map(|pod| &***pod);
+                    cooldown::name_classes(&mut purchase.launch, pods);
+                    purchases.push(purchase);
+                }
                 Err(error) => {
                     let reason = PoolClosed {
                         reason: ConditionReason::SpecInvalid.as_str().into(),

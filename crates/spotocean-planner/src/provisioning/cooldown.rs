@@ -14,6 +14,8 @@
 //! request rests briefly, and after three times its places cool as well, lest
 //! fallback never comes.
 
+mod drought;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,10 +27,12 @@ use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::{PoolKey, SubnetId};
 use spotocean_core::instance_type::name_parts;
 use spotocean_core::offering::Market;
+use spotocean_core::pod::Pod;
 
 use crate::digest::hexadecimal;
 use crate::snapshot::Snapshot;
 use crate::vocabulary;
+pub use drought::name_classes;
 
 /// Annotation on an OceanLaunch: the ocean's generation it was planned for.
 pub const LAUNCH_GENERATION: &str = "spotocean.dev/ocean-generation";
@@ -143,6 +147,7 @@ pub struct Cooldowns {
     requests: Track<String>,
     throttles: Track<PoolKey>,
     refusals: Track<PoolKey>,
+    droughts: drought::Droughts,
     sentences: BTreeMap<PoolKey, (Reason, Arc<str>)>,
 }
 
@@ -194,6 +199,12 @@ impl Cooldowns {
         self.subnets.state(subnet, now)
     }
 
+    /// Whether spot has run dry for pods like this one.
+    #[must_use]
+    pub fn is_dry(&self, pod: &Pod, now: Timestamp) -> bool {
+        self.droughts.is_dry(pod, now)
+    }
+
     /// Whether this very request may be sent: same pool, capacity type and places.
     #[must_use]
     pub fn request(&self, key: &str, now: Timestamp) -> State {
@@ -233,6 +244,7 @@ impl Cooldowns {
             .chain(ends(&self.requests))
             .chain(ends(&self.throttles))
             .chain(ends(&self.refusals))
+            .chain(ends(&self.droughts.dry))
             .filter(|until| *until > now)
             .min()
     }
@@ -252,6 +264,7 @@ impl Cooldowns {
         }
         self.take_errors(answered, &bought);
         self.take_untried(answered, &bought);
+        self.droughts.take(answered);
         let refused = answered.refusal().filter(|_| bought.is_empty());
         match refused {
             Some(sentence) if is_current => {

@@ -80,10 +80,16 @@ impl Pass<'_> {
         offers: &Offers<'_>,
         ledger: &mut Ledger,
     ) -> Solution {
+        let (dry, pods) = self.dry(supplies, pods);
         let mut problem = self.problem(supplies, pods, Round::First, ledger);
         let mut first = solve(&problem);
         self.keep_within(&mut first, offers, ledger);
-        let left: BTreeSet<&ObjectKey> = first.unplaced.iter().map(|unplaced| &unplaced.pod).collect();
+        let left: BTreeSet<&ObjectKey> = first
+            .unplaced
+            .iter()
+            .map(|unplaced| &unplaced.pod)
+            .chain(dry.iter().map(|pending| &pending.pod.key))
+            .collect();
         let pools = self.pools(supplies, Round::Fallback, ledger);
         if left.is_empty() || pools.iter().all(|pool| pool.offers.is_empty()) {
             return first;
@@ -93,12 +99,35 @@ impl Pass<'_> {
             .partition(|pending| left.contains(&pending.pod.key));
         problem.pools = pools;
         settle(&mut problem, &first, &settled, offers);
+        let again = again.into_iter().chain(dry).collect();
         let (ready, held) = undecided::set_apart(again, &problem.nodes);
         problem.pods = ready;
         let mut second = solve(&problem);
         second.unplaced.extend(held);
         self.keep_within(&mut second, offers, ledger);
         joined(first, second, &problem.pools)
+    }
+
+    /// Sets pods apart for which spot has run dry and a pool sells on demand instead: spot is not asked again and again.
+    fn dry(&self, supplies: &[&Supply], pods: Vec<PendingPod>) -> (Vec<PendingPod>, Vec<PendingPod>) {
+        let falls_back = |supply: &&&Supply| {
+            let sells_on_demand = supply
+                .state
+                .as_ref()
+                .is_ok_and(|stock| !stock.on_demand.is_empty());
+            supply.view.sells_spot()
+                && supply.view.effective.strategy.fallback_to_on_demand
+                && sells_on_demand
+        };
+        let fallbacks: BTreeSet<&PoolKey> = supplies
+            .iter()
+            .filter(falls_back)
+            .map(|supply| &supply.view.key)
+            .collect();
+        pods.into_iter().partition(|pending| {
+            pending.served_by.iter().any(|pool| fallbacks.contains(pool))
+                && self.cooldowns.is_dry(&pending.pod, self.snapshot.now)
+        })
     }
 
     fn problem(&self, supplies: &[&Supply], pods: Vec<PendingPod>, round: Round, ledger: &Ledger) -> Problem {

@@ -1,5 +1,7 @@
 //! Pending pods in, purchases out.
 
+mod drought;
+
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
