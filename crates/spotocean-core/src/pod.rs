@@ -160,7 +160,7 @@ pub struct Pod {
     pub priority: i32,
     /// The node it is bound to.
     pub node: Option<NodeName>,
-    /// The node that preemption nominated for it.
+    /// The node that preemption or we nominated for it: the scheduler tries that one first, and keeps room there.
     pub nominated_node: Option<NodeName>,
     /// Its phase.
     pub phase: PodPhase,
@@ -208,11 +208,11 @@ impl Pod {
 
     /// Whether it waits for a node that only new capacity can give: looked at
     /// by the scheduler, not gated, not bound, not ending, not a daemon's.
+    /// Whether a nomination holds (its node may be gone) is not judged here.
     #[must_use]
     pub fn waits_for_capacity(&self) -> bool {
         self.is_unschedulable
             && self.node.is_none()
-            && self.nominated_node.is_none()
             && !self.is_gated
             && self.deleted_at.is_none()
             && self.phase == PodPhase::Pending

@@ -205,6 +205,7 @@ impl<C: Cloud> Actor<C> {
             Command::PatchNode(patch) => writer.patch_node(patch).await,
             Command::DeleteNode { name, uid } => writer.delete_node(&name.0, uid.as_str()).await,
             Command::EvictPod { pod, uid, .. } => writer.evict_pod(pod, uid.as_str()).await,
+            Command::NominatePod { pod, uid, node } => writer.nominate_pod(pod, uid.as_str(), node).await,
             Command::DeletePod {
                 pod,
                 uid,
@@ -326,6 +327,7 @@ fn calls_cloud(command: &Command) -> bool {
         | Command::PatchNode(_)
         | Command::DeleteNode { .. }
         | Command::EvictPod { .. }
+        | Command::NominatePod { .. }
         | Command::DeletePod { .. } => false,
     }
 }

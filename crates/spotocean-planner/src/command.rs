@@ -133,6 +133,15 @@ pub enum Command {
         /// The node it is evicted from.
         node: NodeName,
     },
+    /// Say in a pod's status which Node it is to be bound to: the scheduler tries that one first and keeps the room.
+    NominatePod {
+        /// The pod.
+        pod: ObjectKey,
+        /// Its uid.
+        uid: Uid,
+        /// The Node.
+        node: NodeName,
+    },
     /// Delete a pod outright, overriding disruption budgets: forced drains near their deadline, and pods of lost nodes.
     DeletePod {
         /// The pod.
@@ -244,6 +253,7 @@ impl Command {
             Self::PatchNode(_) => "PatchNode",
             Self::DeleteNode { .. } => "DeleteNode",
             Self::EvictPod { .. } => "EvictPod",
+            Self::NominatePod { .. } => "NominatePod",
             Self::DeletePod { .. } => "DeletePod",
             Self::Terminate { .. } => "Terminate",
             Self::Orphan { .. } => "Orphan",
@@ -272,6 +282,7 @@ impl Command {
             | Self::ReleaseOceanNode { uid, .. }
             | Self::DeleteNode { uid, .. }
             | Self::EvictPod { uid, .. }
+            | Self::NominatePod { uid, .. }
             | Self::DeletePod { uid, .. } => uid.0.clone(),
             // A purchase and the replay of its launch are the same call to EC2.
             Self::Purchase(purchase) => purchase

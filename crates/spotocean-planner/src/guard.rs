@@ -105,6 +105,7 @@ impl Guard<'_> {
             Command::EvictPod { pod, uid, node } | Command::DeletePod { pod, uid, node, .. } => {
                 removal::pod(snapshot, pod, uid, node)
             }
+            Command::NominatePod { pod, uid, node } => object::nomination(snapshot, pod, uid, node),
             Command::Terminate { instance, reason } => {
                 removal::terminate(snapshot, instance, *reason, self.unexplained)
             }

@@ -16,6 +16,7 @@ mod emptiness;
 pub mod fate;
 mod interruption;
 mod leaving;
+mod nomination;
 mod ocean;
 mod registration;
 mod termination;
@@ -77,7 +78,10 @@ fn live(view: &View<'_>, member: &Member<'_>, agenda: &mut Agenda) {
 
 fn stay(view: &View<'_>, member: &Member<'_>, status: &mut OceanNodeStatus, agenda: &mut Agenda) {
     registration::advance(view, member, status);
-    registration::patch(view, member, agenda);
+    let is_held = nomination::nominate(view, member, agenda);
+    if !is_held {
+        registration::patch(view, member, agenda);
+    }
 }
 
 fn leave(

@@ -5,6 +5,7 @@ mod cleanup;
 mod crash;
 mod local_stack;
 mod ordeal;
+mod packing;
 mod reckoning;
 mod scene;
 mod schema;

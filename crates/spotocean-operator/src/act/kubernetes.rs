@@ -383,6 +383,26 @@ impl Writer {
         Ok(self.leaving(pod, uid, answer.is_some()))
     }
 
+    /// Says which Node a pod is to be bound to.
+    pub async fn nominate_pod(
+        &self,
+        pod: &ObjectKey,
+        uid: &str,
+        node: &NodeName,
+    ) -> Result<Outcome, AttemptError> {
+        let api: Api<Pod> = self.namespaced(pod);
+        let body = json!({ "metadata": { "uid": uid }, "status": { "nominatedNodeName": node } });
+        let parameters = PatchParams::default();
+        let answer = answered(api.patch_status(&pod.name, &parameters, &Patch::Merge(&body))).await?;
+        match answer {
+            Some(pod) => {
+                self.record(pod);
+                Ok(Outcome::Done)
+            }
+            None => Ok(Outcome::Stale),
+        }
+    }
+
     /// A pod's deletion was asked for: shown at once, as the watch will show it.
     fn leaving(&self, pod: &ObjectKey, uid: &str, is_asked: bool) -> Outcome {
         if !is_asked {

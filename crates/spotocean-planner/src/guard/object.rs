@@ -6,7 +6,7 @@ use spotocean_api::annotation::PAUSE;
 use spotocean_api::ocean_launch::OceanLaunch;
 use spotocean_api::ocean_node::OceanNode;
 use spotocean_api::spot_ocean::{Mode, SpotOcean};
-use spotocean_core::id::{InstanceId, LaunchName, NodeName, OceanName, OceanNodeName, Uid};
+use spotocean_core::id::{InstanceId, LaunchName, NodeName, ObjectKey, OceanName, OceanNodeName, Uid};
 use spotocean_core::instance::{Instance, TAG_CLUSTER_UID};
 use spotocean_core::node::Node;
 
@@ -96,6 +96,34 @@ pub(super) fn adoption(snapshot: &Snapshot, node: &OceanNode) -> Verdict {
     check(!exists, GuardRule::Stale, || {
         format!("OceanNode {} exists already", name.unwrap_or_default())
     })
+}
+
+/// A pod that waits is nominated to a Node of ours that stays.
+pub(super) fn nomination(snapshot: &Snapshot, key: &ObjectKey, uid: &Uid, node: &NodeName) -> Verdict {
+    let found = snapshot
+        .pods
+        .iter()
+        .find(|pod| pod.key == *key && pod.uid == *uid);
+    let is_free = found
+        .is_some_and(|pod| pod.node.is_none() && pod.nominated_node.is_none() && pod.deleted_at.is_none());
+    check(is_free, GuardRule::Stale, || {
+        format!("pod {key} does not wait for {node} any more")
+    })?;
+    let target = snapshot.nodes.iter().find(|own| own.name == *node);
+    let target = target.filter(|own| own.deleted_at.is_none());
+    let target = target.ok_or_else(|| stale("Node", node))?;
+    let own = snapshot.ocean_nodes.iter().find(|own| {
+        let status = own.status.as_ref();
+        let instance = status.and_then(|status| status.instance_id.as_deref());
+        instance.is_some() && instance == target.instance.as_ref().map(InstanceId::as_str)
+    });
+    let own = own.ok_or_else(|| {
+        breach(
+            GuardRule::Ownership,
+            format!("no OceanNode speaks for Node {node}"),
+        )
+    })?;
+    is_managed(snapshot, &own.spec.ocean_name)
 }
 
 /// Whether an ocean lets itself be touched. One that is gone cannot object; one that cannot be read does.

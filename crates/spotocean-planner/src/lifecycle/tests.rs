@@ -2,6 +2,7 @@
 
 mod evidence;
 mod joining;
+mod nomination;
 
 use super::*;
 use crate::command::{Planned, TerminationReason};

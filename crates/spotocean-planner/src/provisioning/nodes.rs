@@ -35,7 +35,7 @@ const BINDING: SignedDuration = SignedDuration::from_secs(30);
 pub struct Landscape {
     /// Nodes for the solver, sorted by name.
     pub nodes: Vec<PlacementNode>,
-    /// Pending pods that a node on its way is for: nothing more is bought for them.
+    /// Pending pods that a node on its way is for, or that are nominated to one: nothing more is bought for them.
     pub nominated: BTreeSet<ObjectKey>,
 }
 
@@ -45,6 +45,7 @@ struct Survey<'a> {
     stocks: BTreeMap<&'a PoolKey, &'a Stock>,
     by_instance: BTreeMap<InstanceId, &'a OceanNode>,
     bound: BTreeMap<&'a NodeName, Vec<Arc<Pod>>>,
+    nominated: BTreeSet<ObjectKey>,
     pending: BTreeMap<&'a ObjectKey, &'a Arc<Pod>>,
 }
 
@@ -52,7 +53,10 @@ struct Survey<'a> {
 #[must_use]
 pub fn landscape(snapshot: &Snapshot, supplies: &[Supply]) -> Landscape {
     let survey = Survey::of(snapshot, supplies);
-    let mut landscape = Landscape::default();
+    let mut landscape = Landscape {
+        nodes: Vec::new(),
+        nominated: survey.nominated.clone(),
+    };
     let mut seen = BTreeSet::new();
     for node in &snapshot.nodes {
         let own = node
@@ -80,6 +84,25 @@ pub fn landscape(snapshot: &Snapshot, supplies: &[Supply]) -> Landscape {
     landscape
 }
 
+/// Waiting pods whose nomination holds: the Node they are to be bound to is there and stays.
+fn nominated(snapshot: &Snapshot, by_instance: &BTreeMap<InstanceId, &OceanNode>) -> BTreeSet<ObjectKey> {
+    let own = |node: &Node| by_instance.get(node.instance.as_ref()?).copied();
+    let nodes = snapshot.nodes.iter();
+    let staying: BTreeSet<&NodeName> = nodes
+        .filter(|node| node.deleted_at.is_none() && !own(node).is_some_and(is_leaving))
+        .map(|node| &node.name)
+        .collect();
+    let holds = |pod: &Pod| {
+        let node = pod.nominated_node.as_ref();
+        node.is_some_and(|node| staying.contains(node))
+    };
+    let waiting = snapshot.pods.iter().filter(|pod| pod.waits_for_capacity());
+    waiting
+        .filter(|pod| holds(pod))
+        .map(|pod| pod.key.clone())
+        .collect()
+}
+
 /// The instance behind an OceanNode.
 #[must_use]
 pub fn instance_of(own: &OceanNode) -> Option<InstanceId> {
@@ -96,7 +119,8 @@ fn is_leaving(own: &OceanNode) -> bool {
     own.metadata.deletion_timestamp.is_some() || matches!(phase(own), Phase::Draining | Phase::Terminating)
 }
 
-fn awaits_binding(own: &OceanNode, now: Timestamp) -> bool {
+/// Whether the pods a node was bought for are still to be bound there.
+pub fn awaits_binding(own: &OceanNode, now: Timestamp) -> bool {
     let ready = own
         .status
         .as_ref()
@@ -112,24 +136,27 @@ impl<'a> Survey<'a> {
                 bound.entry(node).or_default().push(pod.clone());
             }
         }
+        let by_instance = snapshot
+            .ocean_nodes
+            .iter()
+            .filter_map(|own| Some((instance_of(own)?, own.as_ref())))
+            .collect();
+        let nominated = nominated(snapshot, &by_instance);
         Self {
             snapshot,
             stocks: supplies
                 .iter()
                 .filter_map(|supply| Some((&supply.view.key, supply.state.as_ref().ok()?)))
                 .collect(),
-            by_instance: snapshot
-                .ocean_nodes
-                .iter()
-                .filter_map(|own| Some((instance_of(own)?, own.as_ref())))
-                .collect(),
+            by_instance,
             bound,
             pending: snapshot
                 .pods
                 .iter()
-                .filter(|pod| pod.waits_for_capacity())
+                .filter(|pod| pod.waits_for_capacity() && !nominated.contains(&pod.key))
                 .map(|pod| (&pod.key, pod))
                 .collect(),
+            nominated,
         }
     }
 

@@ -249,3 +249,54 @@ fn daemons_that_will_come_are_kept_room_for() {
         "it is there"
     );
 }
+
+#[test]
+fn a_nominated_pod_is_on_its_node_once_and_waits_again_when_that_is_gone() {
+    let nominated = |node: &str| {
+        let mut pod = pod("web");
+        pod.nominated_node = Some(node.into());
+        pod
+    };
+    let leaving = {
+        let mut own = own(Phase::Initialized);
+        own.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
+        own
+    };
+    let there = || fixtures::node("a", "shop");
+    let rows = [
+        (
+            "its own new node",
+            own(Phase::Registered),
+            nominated("a"),
+            true,
+            1,
+        ),
+        (
+            "a node in service",
+            own(Phase::Initialized),
+            nominated("a"),
+            true,
+            1,
+        ),
+        ("a node that leaves", leaving, nominated("a"), false, 1),
+        (
+            "a node that is gone",
+            own(Phase::Initialized),
+            nominated("z"),
+            false,
+            0,
+        ),
+        (
+            "a node that is gone, bought for",
+            own(Phase::Registered),
+            nominated("z"),
+            true,
+            1,
+        ),
+    ];
+    for (title, own, pod, holds, on_node) in rows {
+        let landscape = seen(world().ocean_node(own).node(there()).pod(pod));
+        assert_eq!(landscape.nominated.len(), usize::from(holds), "{title}");
+        assert_eq!(landscape.nodes[0].pods.len(), on_node, "{title}");
+    }
+}
