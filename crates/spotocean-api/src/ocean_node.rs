@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Pods named in `spec.forPods`; a node may be for more than these.
-pub const FOR_PODS_MAX: usize = 50;
+pub const FOR_PODS_MAX: usize = 250;
 
 /// One instance that is wanted. Immutable: another wish is another OceanNode.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,9 +113,9 @@ pub struct OceanNodeSpec {
     #[schemars(length(max = 64))]
     pub template_hash: String,
 
-    /// Pods that it is bought for, the first 50.
+    /// Pods that it is bought for, the first 250.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
+    #[schemars(length(max = 250))]
     pub for_pods: Vec<PodReference>,
 }
 

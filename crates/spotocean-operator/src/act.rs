@@ -125,6 +125,11 @@ impl<C: Cloud> Actor<C> {
         let CommandKey { subject, .. } = planned.command.key();
         let because = &*planned.because;
         let label = match result {
+            // One for each pod of a burst.
+            Ok(Outcome::Done) if matches!(planned.command, Command::NominatePod { .. }) => {
+                debug!(kind, subject = &*subject, because, "done");
+                "done"
+            }
             Ok(Outcome::Done) => {
                 info!(kind, subject = &*subject, because, "done");
                 "done"

@@ -20,6 +20,7 @@ pub mod launch;
 pub mod limits;
 mod lots;
 pub mod nodes;
+pub mod nominations;
 mod pods;
 pub mod share;
 pub mod supply;

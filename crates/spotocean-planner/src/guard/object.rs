@@ -104,8 +104,9 @@ pub(super) fn nomination(snapshot: &Snapshot, key: &ObjectKey, uid: &Uid, node: 
         .pods
         .iter()
         .find(|pod| pod.key == *key && pod.uid == *uid);
-    let is_free = found
-        .is_some_and(|pod| pod.node.is_none() && pod.nominated_node.is_none() && pod.deleted_at.is_none());
+    let is_free = found.is_some_and(|pod| {
+        pod.node.is_none() && pod.nominated_node.as_ref() != Some(node) && pod.deleted_at.is_none()
+    });
     check(is_free, GuardRule::Stale, || {
         format!("pod {key} does not wait for {node} any more")
     })?;

@@ -47,7 +47,7 @@ fn nominations(view: &View<'_>, member: &Member<'_>, node: &Node) -> Vec<Command
     wanted
         .iter()
         .filter_map(|pod| view.waiting_pod(&ObjectKey::new(&pod.namespace, &pod.name)))
-        .filter(|pod| pod.nominated_node.is_none())
+        .filter(|pod| view.nominations.node(pod).is_none())
         .map(|pod| Command::NominatePod {
             pod: pod.key.clone(),
             uid: pod.uid.clone(),

@@ -19,6 +19,7 @@ use super::fate::{self, Fate};
 use crate::command::Command;
 use crate::pool::{is_deleted, is_paused};
 use crate::provisioning::nodes::instance_of;
+use crate::provisioning::nominations::Nominations;
 use crate::snapshot::Snapshot;
 
 /// What an OceanNode's ocean and pool mean for it.
@@ -73,6 +74,8 @@ pub struct View<'a> {
     nodes: BTreeMap<&'a InstanceId, &'a Node>,
     pods: BTreeMap<&'a NodeName, Vec<&'a Arc<Pod>>>,
     waiting: BTreeMap<&'a ObjectKey, &'a Arc<Pod>>,
+    /// Which nominations hold.
+    pub(super) nominations: Nominations<'a>,
     instances: BTreeMap<&'a InstanceId, &'a Instance>,
     /// Instances on record that are not listed.
     pub(super) missing: BTreeSet<InstanceId>,
@@ -112,6 +115,7 @@ impl<'a> View<'a> {
                 .filter(|pod| pod.waits_for_capacity())
                 .map(|pod| (&pod.key, pod))
                 .collect(),
+            nominations: Nominations::of(snapshot),
             missing: snapshot
                 .ocean_nodes
                 .iter()

@@ -23,6 +23,7 @@ use spotocean_core::taint::{Taint, untolerated};
 use spotocean_solver::problem::{NodeRef, PlacementNode};
 
 use super::in_flight::{launches_by_name, market_of, markets, phase, pool_of};
+use super::nominations::Nominations;
 use super::supply::{Stock, Supply, zone_labels};
 use crate::snapshot::Snapshot;
 use crate::vocabulary;
@@ -84,25 +85,6 @@ pub fn landscape(snapshot: &Snapshot, supplies: &[Supply]) -> Landscape {
     landscape
 }
 
-/// Waiting pods whose nomination holds: the Node they are to be bound to is there and stays.
-fn nominated(snapshot: &Snapshot, by_instance: &BTreeMap<InstanceId, &OceanNode>) -> BTreeSet<ObjectKey> {
-    let own = |node: &Node| by_instance.get(node.instance.as_ref()?).copied();
-    let nodes = snapshot.nodes.iter();
-    let staying: BTreeSet<&NodeName> = nodes
-        .filter(|node| node.deleted_at.is_none() && !own(node).is_some_and(is_leaving))
-        .map(|node| &node.name)
-        .collect();
-    let holds = |pod: &Pod| {
-        let node = pod.nominated_node.as_ref();
-        node.is_some_and(|node| staying.contains(node))
-    };
-    let waiting = snapshot.pods.iter().filter(|pod| pod.waits_for_capacity());
-    waiting
-        .filter(|pod| holds(pod))
-        .map(|pod| pod.key.clone())
-        .collect()
-}
-
 /// The instance behind an OceanNode.
 #[must_use]
 pub fn instance_of(own: &OceanNode) -> Option<InstanceId> {
@@ -115,7 +97,8 @@ fn is_starting(own: &OceanNode) -> bool {
         && matches!(phase(own), Phase::Pending | Phase::Launched | Phase::Registered)
 }
 
-fn is_leaving(own: &OceanNode) -> bool {
+/// Whether a node is being given back.
+pub(super) fn is_leaving(own: &OceanNode) -> bool {
     own.metadata.deletion_timestamp.is_some() || matches!(phase(own), Phase::Draining | Phase::Terminating)
 }
 
@@ -131,8 +114,9 @@ pub fn awaits_binding(own: &OceanNode, now: Timestamp) -> bool {
 impl<'a> Survey<'a> {
     fn of(snapshot: &'a Snapshot, supplies: &'a [Supply]) -> Self {
         let mut bound: BTreeMap<&NodeName, Vec<Arc<Pod>>> = BTreeMap::new();
+        let nominations = Nominations::of(snapshot);
         for pod in snapshot.pods.iter().filter(|pod| pod.holds_resources()) {
-            if let Some(node) = pod.node.as_ref().or(pod.nominated_node.as_ref()) {
+            if let Some(node) = pod.node.as_ref().or_else(|| nominations.node(pod)) {
                 bound.entry(node).or_default().push(pod.clone());
             }
         }
@@ -141,7 +125,8 @@ impl<'a> Survey<'a> {
             .iter()
             .filter_map(|own| Some((instance_of(own)?, own.as_ref())))
             .collect();
-        let nominated = nominated(snapshot, &by_instance);
+        let waiting = snapshot.pods.iter().filter(|pod| pod.waits_for_capacity());
+        let (nominated, pending): (Vec<_>, Vec<_>) = waiting.partition(|pod| nominations.node(pod).is_some());
         Self {
             snapshot,
             stocks: supplies
@@ -150,13 +135,8 @@ impl<'a> Survey<'a> {
                 .collect(),
             by_instance,
             bound,
-            pending: snapshot
-                .pods
-                .iter()
-                .filter(|pod| pod.waits_for_capacity() && !nominated.contains(&pod.key))
-                .map(|pod| (&pod.key, pod))
-                .collect(),
-            nominated,
+            pending: pending.into_iter().map(|pod| (&pod.key, pod)).collect(),
+            nominated: nominated.into_iter().map(|pod| pod.key.clone()).collect(),
         }
     }
 

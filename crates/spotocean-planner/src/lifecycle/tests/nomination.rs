@@ -64,6 +64,7 @@ fn what_cannot_be_nominated_holds_up_nothing() {
         pod.nominated_node = Some("n2".into());
         pod
     };
+    let other = node("n2", "shop");
     let rows: [(&str, SnapshotBuilder, (&[&str], bool)); 5] = [
         ("its pods are gone", starting(0, &["a"]), (&[], true)),
         (
@@ -73,7 +74,7 @@ fn what_cannot_be_nominated_holds_up_nothing() {
         ),
         (
             "preempts elsewhere",
-            starting(0, &["a"]).pod(elsewhere("a")),
+            starting(0, &["a"]).pod(elsewhere("a")).node(other),
             (&[], true),
         ),
         (
@@ -97,8 +98,9 @@ fn what_cannot_be_nominated_holds_up_nothing() {
 
 #[test]
 fn a_nomination_that_the_scheduler_dropped_is_renewed_while_pods_are_awaited() {
-    let at = |seconds: i64| {
+    let at = |seconds: i64, nominated: Option<&str>| {
         let mut snapshot = starting(600, &["a"]).pod(pod("a")).build();
+        Arc::make_mut(&mut snapshot.pods[0]).nominated_node = nominated.map(Into::into);
         change_node(&mut snapshot, "n1", |node| node.taints.clear());
         change_own(&mut snapshot, "n1", |own| {
             let status = own.status.as_mut().unwrap();
@@ -107,9 +109,11 @@ fn a_nomination_that_the_scheduler_dropped_is_renewed_while_pods_are_awaited() {
         });
         step(&snapshot).0
     };
-    assert_eq!(at(29), ["a"]);
+    assert_eq!(at(29, None), ["a"]);
+    assert_eq!(at(29, Some("gone")), ["a"], "a nomination to no Node is none");
+    assert!(at(29, Some("n1")).is_empty());
     assert!(
-        at(30).is_empty(),
+        at(30, None).is_empty(),
         "whatever keeps it out stays: it is planned anew"
     );
 }

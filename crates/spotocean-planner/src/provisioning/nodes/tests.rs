@@ -263,39 +263,28 @@ fn a_nominated_pod_is_on_its_node_once_and_waits_again_when_that_is_gone() {
         own
     };
     let there = || fixtures::node("a", "shop");
+    let ready_for = |seconds: i64| {
+        let mut own = own(Phase::Initialized);
+        let since = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(ago(seconds));
+        own.status.get_or_insert_default().initialized_at = Some(since);
+        own
+    };
+    let others = {
+        let mut own = own(Phase::Initialized);
+        own.spec.for_pods.clear();
+        own
+    };
     let rows = [
-        (
-            "its own new node",
-            own(Phase::Registered),
-            nominated("a"),
-            true,
-            1,
-        ),
-        (
-            "a node in service",
-            own(Phase::Initialized),
-            nominated("a"),
-            true,
-            1,
-        ),
-        ("a node that leaves", leaving, nominated("a"), false, 1),
-        (
-            "a node that is gone",
-            own(Phase::Initialized),
-            nominated("z"),
-            false,
-            0,
-        ),
-        (
-            "a node that is gone, bought for",
-            own(Phase::Registered),
-            nominated("z"),
-            true,
-            1,
-        ),
+        ("a node that starts", own(Phase::Registered), "a", true, 1),
+        ("its node, ready for 29 s", ready_for(29), "a", true, 1),
+        ("its node, ready for 30 s", ready_for(30), "a", false, 0),
+        ("preempts on a node in service", others, "a", true, 1),
+        ("a node that leaves", leaving, "a", false, 0),
+        ("a node that is gone", ready_for(600), "z", false, 0),
+        ("bought for again", own(Phase::Registered), "z", true, 1),
     ];
-    for (title, own, pod, holds, on_node) in rows {
-        let landscape = seen(world().ocean_node(own).node(there()).pod(pod));
+    for (title, own, node, holds, on_node) in rows {
+        let landscape = seen(world().ocean_node(own).node(there()).pod(nominated(node)));
         assert_eq!(landscape.nominated.len(), usize::from(holds), "{title}");
         assert_eq!(landscape.nodes[0].pods.len(), on_node, "{title}");
     }
