@@ -4,6 +4,7 @@
 
 mod codegen;
 mod demo;
+mod stack_bench;
 mod suite;
 mod tidy;
 
@@ -40,6 +41,8 @@ enum Command {
     },
     /// Run every test, building the tools they need first.
     Test,
+    /// Measure the operator on a running stack: a burst of 1,000 pods, and its memory with 1,000 nodes and 20,000 pods.
+    BenchStack,
     /// Write the files that are generated from the Rust types: crds/ and the reference pages.
     Codegen {
         /// Only compare, and fail when a file differs.
@@ -82,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             seed,
         }),
         Command::Test => suite::run(),
+        Command::BenchStack => stack_bench::run(),
         Command::Codegen { check: true } => codegen::run(codegen::CodegenMode::Check),
         Command::Codegen { check: false } => codegen::run(codegen::CodegenMode::Write),
         Command::VerifyAws { arguments } => suite::verify_aws(&arguments),
