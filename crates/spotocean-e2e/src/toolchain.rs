@@ -59,6 +59,15 @@ const NODEADM: GoProgram = GoProgram {
     override_variable: "SPOTOCEAN_NODEADM",
 };
 
+const KARPENTER: GoProgram = GoProgram {
+    name: "karpenter",
+    title: "Karpenter's scheduler",
+    module: "crates/xtask/karpenter",
+    package: ".",
+    link_flags: "-s -w",
+    override_variable: "SPOTOCEAN_KARPENTER",
+};
+
 /// The programs of a control plane, in one folder under their own names.
 #[derive(Debug, Clone)]
 pub struct ControlPlane {
@@ -115,6 +124,11 @@ pub fn kwok() -> Result<PathBuf> {
 /// AWS's own reader of user data for AL2023: nodeadm up to where it would start daemons. It prints what it has read.
 pub fn nodeadm() -> Result<PathBuf> {
     NODEADM.find_or_build()
+}
+
+/// Karpenter's scheduler, which the benchmark runs beside ours.
+pub fn karpenter() -> Result<PathBuf> {
+    KARPENTER.find_or_build()
 }
 
 /// `moto_server`, the second opinion on the AWS wire.

@@ -1,7 +1,8 @@
-//! Developer commands: the demo, the whole test run, generated files, tidiness.
+//! Developer commands: the demo, the whole test run, the benchmark, generated files, tidiness.
 //!
 //! Decides which command runs; each lies in a module of its own.
 
+mod bench;
 mod codegen;
 mod demo;
 mod stack_bench;
@@ -43,6 +44,18 @@ enum Command {
     Test,
     /// Measure the operator on a running stack: a burst of 1,000 pods, and its memory with 1,000 nodes and 20,000 pods.
     BenchStack,
+    /// Run our planner and Karpenter's scheduler side by side, and write the figures to docs/benchmarks.md.
+    Bench {
+        /// Leave out the workloads that take Karpenter minutes.
+        #[arg(long)]
+        quick: bool,
+        /// Leave Karpenter out; prints only.
+        #[arg(long)]
+        alone: bool,
+        /// Only workloads whose name contains this; prints only.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
     /// Write the files that are generated from the Rust types: crds/ and the reference pages.
     Codegen {
         /// Only compare, and fail when a file differs.
@@ -86,6 +99,11 @@ fn run(command: Command) -> anyhow::Result<()> {
         }),
         Command::Test => suite::run(),
         Command::BenchStack => stack_bench::run(),
+        Command::Bench { quick, alone, only } => bench::run(&bench::BenchPlan {
+            is_quick: quick,
+            is_alone: alone,
+            only,
+        }),
         Command::Codegen { check: true } => codegen::run(codegen::CodegenMode::Check),
         Command::Codegen { check: false } => codegen::run(codegen::CodegenMode::Write),
         Command::VerifyAws { arguments } => suite::verify_aws(&arguments),

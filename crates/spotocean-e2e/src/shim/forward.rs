@@ -26,7 +26,7 @@ pub(super) enum Upstream {
     Cluster(Client),
     Aws {
         url: String,
-        client: HttpClient<HttpConnector, Full<Bytes>>,
+        client: Box<HttpClient<HttpConnector, Full<Bytes>>>,
     },
 }
 
@@ -56,7 +56,7 @@ impl Upstream {
     pub(super) fn aws(url: &str) -> Upstream {
         Upstream::Aws {
             url: url.to_owned(),
-            client: HttpClient::builder(TokioExecutor::new()).build_http(),
+            client: Box::new(HttpClient::builder(TokioExecutor::new()).build_http()),
         }
     }
 

@@ -84,7 +84,7 @@ impl<'a> Story<'a> {
         self.until(SOON, "the ocean is ready", |world| {
             let ocean = world.oceans.first().context("there is no ocean")?;
             let conditions = ocean.status.iter().flat_map(|status| &status.conditions);
-            let ready = conditions.filter(|condition| condition.type_ == "Ready").last();
+            let ready = conditions.rev().find(|condition| condition.type_ == "Ready");
             let ready = ready.context("it has no Ready condition yet")?;
             ensure!(
                 ready.status == "True",
@@ -170,7 +170,7 @@ impl<'a> Story<'a> {
                 .nodes
                 .iter()
                 .filter(|node| is_ours(node))
-                .map(|node| node.name_any())
+                .map(ResourceExt::name_any)
                 .collect();
             ensure!(left.is_empty(), "Nodes are left: {}", left.join(", "));
             Ok(())
@@ -299,7 +299,7 @@ fn web_and_database_run(world: &World) -> Result<()> {
         .nodes
         .iter()
         .filter(|node| is_ours(node))
-        .map(|node| node.name_any())
+        .map(ResourceExt::name_any)
         .collect();
     let mut pods = world
         .running_of("web")

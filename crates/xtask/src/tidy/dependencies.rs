@@ -41,7 +41,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
         ],
     ),
     ("spotocean-e2e", &["spotocean-api"]),
-    ("xtask", &["spotocean-api", "spotocean-e2e"]),
+    ("xtask", &["spotocean-api", "spotocean-core", "spotocean-e2e"]),
 ];
 
 /// Allowed for tests alone: the SDK shell is tested against the simulator.
