@@ -33,10 +33,10 @@ struct Figure {
     value: String,
 }
 
-fn figure(what: &'static str, value: impl ToString) -> Figure {
+fn figure(what: &'static str, value: impl Into<String>) -> Figure {
     Figure {
         what,
-        value: value.to_string(),
+        value: value.into(),
     }
 }
 

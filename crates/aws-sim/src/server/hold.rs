@@ -38,8 +38,12 @@ impl Holds {
             .into_iter()
             .partition::<BTreeMap<_, _>, _>(|(_, (found, _))| name.is_none_or(|name| name == found));
         waiting.calls = kept;
-        // A waiter that has gone away needs no telling.
-        released.into_values().map(|(_, sender)| sender.send(())).count()
+        let count = released.len();
+        for (_, sender) in released.into_values() {
+            // A waiter that has gone away needs no telling.
+            let _told_or_gone = sender.send(());
+        }
+        count
     }
 
     /// Waits under a name until released.

@@ -142,7 +142,7 @@ impl World {
         }
         instance.interruption = Some(end);
         let detail = json!({"instance-id": id, "instance-action": "terminate"});
-        self.emit("EC2 Spot Instance Interruption Warning", id, detail);
+        self.emit("EC2 Spot Instance Interruption Warning", id, &detail);
         self.schedule(end, Event::TakeBack(id.to_owned()));
     }
 
@@ -151,7 +151,7 @@ impl World {
         self.emit(
             "EC2 Instance Rebalance Recommendation",
             id,
-            json!({"instance-id": id}),
+            &json!({"instance-id": id}),
         );
     }
 
@@ -266,17 +266,17 @@ impl World {
     pub fn emit_state(&mut self, id: &str) {
         if let Some(instance) = self.instances.get(id) {
             let detail = json!({"instance-id": id, "state": instance.state.name()});
-            self.emit("EC2 Instance State-change Notification", id, detail);
+            self.emit("EC2 Instance State-change Notification", id, &detail);
         }
     }
 
     /// Sends an `aws.ec2` event about an instance towards the queue, where it may be lost, doubled or late.
-    pub fn emit(&mut self, detail_type: &str, instance_id: &str, detail: Value) {
+    pub fn emit(&mut self, detail_type: &str, instance_id: &str, detail: &Value) {
         let arn = format!(
             "arn:aws:ec2:{}:{ACCOUNT}:instance/{instance_id}",
             self.options.region
         );
-        self.emit_event(detail_type, "aws.ec2", &json!([arn]), &detail);
+        self.emit_event(detail_type, "aws.ec2", &json!([arn]), detail);
     }
 
     /// Sends any event towards the queue.

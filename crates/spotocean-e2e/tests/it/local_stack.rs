@@ -111,10 +111,11 @@ fn readiness(node: &Node) -> String {
         .status
         .iter()
         .flat_map(|status| status.conditions.iter().flatten());
-    let ready = conditions
-        .filter(|condition| condition.type_ == "Ready")
-        .map(|condition| condition.status.clone());
-    ready.last().unwrap_or_default()
+    let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
+    ready
+        .next_back()
+        .map(|condition| condition.status.clone())
+        .unwrap_or_default()
 }
 
 const DEPLOYMENT: &str = r#"

@@ -253,14 +253,8 @@ pub(crate) fn condition(world: &World, ocean: &str, kind: &str) -> Result<Condit
         .oceans
         .iter()
         .find(|found| found.metadata.name.as_deref() == Some(ocean));
-    let conditions = found
-        .context("there is no such ocean")?
-        .status
-        .iter()
-        .flat_map(|status| &status.conditions);
-    let condition = conditions
-        .filter(|condition| condition.type_ == kind)
-        .last()
-        .cloned();
+    let status = found.context("there is no such ocean")?.status.as_ref();
+    let mut conditions = status.iter().flat_map(|status| &status.conditions);
+    let condition = conditions.find(|condition| condition.type_ == kind).cloned();
     condition.with_context(|| format!("{ocean} has no condition {kind} yet"))
 }

@@ -69,14 +69,14 @@ pub(super) async fn measure(stack: &Stack, operator: &Operator, client: &Client)
             "burst: last pod created to last CreateFleet sent (batch window included)",
             seconds(calls.last_fleet.duration_since(created)),
         ),
-        figure("burst: CreateFleet calls", calls.fleets),
+        figure("burst: CreateFleet calls", calls.fleets.to_string()),
         figure(
             "burst: all AWS calls until then",
-            calls.until_last_fleet.values().sum::<usize>(),
+            calls.until_last_fleet.values().sum::<usize>().to_string(),
         ),
         figure("burst: those calls", calls.sentence()),
         figure("burst: planning, all looks together", format!("{planning:.2} s")),
-        figure("burst: nodes bought", nodes),
+        figure("burst: nodes bought", nodes.to_string()),
         figure(
             "burst: last pod created to every pod running",
             format!("{:.2} s", running.as_secs_f64()),

@@ -65,33 +65,37 @@ fn what_cannot_be_nominated_holds_up_nothing() {
         pod
     };
     let other = node("n2", "shop");
-    let rows: [(&str, SnapshotBuilder, (&[&str], bool)); 5] = [
-        ("its pods are gone", starting(0, &["a"]), (&[], true)),
+    let (none, its_own) = (Vec::<String>::new(), vec!["a".to_owned()]);
+    let rows = [
+        ("its pods are gone", starting(0, &["a"]), none.clone(), true),
         (
             "bound already",
             starting(0, &["a"]).pod(running("a", "n2")),
-            (&[], true),
+            none.clone(),
+            true,
         ),
         (
             "preempts elsewhere",
             starting(0, &["a"]).pod(elsewhere("a")).node(other),
-            (&[], true),
+            none.clone(),
+            true,
         ),
         (
             "refused for five seconds",
             starting(5, &["a"]).pod(pod("a")),
-            (&["a"], true),
+            its_own,
+            true,
         ),
         (
             "only observed",
             starting(0, &["a"])
                 .pod(pod("a"))
                 .with(|s| change_ocean(s, |ocean| ocean.spec.mode = Mode::Observe)),
-            (&[], false),
+            none.clone(),
+            false,
         ),
     ];
-    for (title, world, (nominated, is_open)) in rows {
-        let nominated: Vec<String> = nominated.iter().map(|name| (*name).to_owned()).collect();
+    for (title, world, nominated, is_open) in rows {
         assert_eq!(step(&world.build()), (nominated, is_open), "{title}");
     }
 }
