@@ -158,9 +158,10 @@ struct Choice {
 
 /// Nodes there that share their domains.
 #[derive(Clone, Debug)]
-struct Neighbourhood {
+pub(crate) struct Neighbourhood {
     sites: Vec<usize>,
-    next: usize,
+    /// The first that may have room.
+    pub(crate) next: usize,
 }
 
 fn deal_out<'p>(model: &Model<'p>, facts: &Facts, plan: &mut Plan<'p>, class: usize) -> Vec<Item> {
@@ -198,7 +199,7 @@ fn counted(choices: &[Choice]) -> i64 {
 }
 
 /// How many pods may go to one domain at once without asking again.
-fn batch(model: &Model<'_>, class: usize, left: i64) -> i64 {
+pub(crate) fn batch(model: &Model<'_>, class: usize, left: i64) -> i64 {
     let topology = &model.topology;
     let involved = topology.held[class].iter().chain(&topology.counted[class]);
     let needs_care = |index: &usize| {
@@ -216,7 +217,7 @@ fn batch(model: &Model<'_>, class: usize, left: i64) -> i64 {
     }
 }
 
-fn neighbourhoods(model: &Model<'_>, class: usize) -> Vec<Neighbourhood> {
+pub(crate) fn neighbourhoods(model: &Model<'_>, class: usize) -> Vec<Neighbourhood> {
     let mut by_tuple: BTreeMap<Vec<Option<usize>>, Vec<usize>> = BTreeMap::new();
     for (index, site) in model.sites.sites.iter().enumerate() {
         if model.admits_site[class][index] {
@@ -229,7 +230,7 @@ fn neighbourhoods(model: &Model<'_>, class: usize) -> Vec<Neighbourhood> {
 }
 
 /// The node there in the emptiest allowed domain.
-fn best_site(
+pub(crate) fn best_site(
     model: &Model<'_>,
     plan: &Plan<'_>,
     class: usize,

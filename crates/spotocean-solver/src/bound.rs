@@ -115,7 +115,7 @@ impl Reach {
 }
 
 /// The cells of a class at its first level of preference.
-fn first_cells(model: &Model<'_>, class: usize) -> Vec<usize> {
+pub(crate) fn first_cells(model: &Model<'_>, class: usize) -> Vec<usize> {
     let spot: Vec<bool> = (0..model.market.pools.len())
         .map(|pool| model.spot_serves(class, None, pool))
         .collect();
@@ -127,7 +127,7 @@ fn first_cells(model: &Model<'_>, class: usize) -> Vec<usize> {
 
 /// What pods of each row are worth, as the plan's relaxations had it; solved anew
 /// where classes had been dealt out over domains, which a bound does not.
-fn hints(
+pub(crate) fn hints(
     model: &Model<'_>,
     plan: &Plan<'_>,
     packing: &Packing,
@@ -174,7 +174,7 @@ fn hints(
 }
 
 /// Values scaled down until no bin's pods are worth more than the bin costs.
-fn scaled(packing: &Packing, counts: &[i64], values: &[i64], steps: &mut u64) -> Vec<i64> {
+pub(crate) fn scaled(packing: &Packing, counts: &[i64], values: &[i64], steps: &mut u64) -> Vec<i64> {
     let mut relaxed = RelaxedKnapsack::default();
     let mut knapsacks: Vec<(i128, i128, Knapsack<'_>)> = (0..packing.bins.len())
         .map(|bin| {

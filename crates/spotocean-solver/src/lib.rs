@@ -12,6 +12,7 @@
 //! `knapsack`) → the answer. Floating point only ever proposes: fits, limits and
 //! bounds are decided by integers.
 
+pub mod consolidation;
 pub mod problem;
 pub mod solution;
 pub mod solve;

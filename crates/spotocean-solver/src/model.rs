@@ -12,7 +12,7 @@ use crate::dimension::{Dimensions, Vector};
 use crate::feasible;
 use crate::load::Load;
 use crate::offer::{self, Cell, Market};
-use crate::problem::{PendingPod, Problem};
+use crate::problem::{PendingPod, PlacementNode, Problem};
 use crate::queue::{self, Class};
 use crate::site::{self, Sites};
 use crate::topology::{self, Topology};
@@ -46,11 +46,18 @@ pub(crate) struct Model<'p> {
 
 /// Compiles a problem.
 pub(crate) fn model(problem: &Problem) -> Model<'_> {
+    let mut nodes: Vec<&PlacementNode> = problem.nodes.iter().collect();
+    nodes.sort_by_key(|node| &node.name);
+    in_order(problem, &nodes)
+}
+
+/// Compiles a problem with its nodes in this order of preference.
+pub(crate) fn in_order<'p>(problem: &'p Problem, nodes: &[&'p PlacementNode]) -> Model<'p> {
     let selected_keys = queue::selected_keys(problem);
     let queue = queue::queue(problem, &selected_keys);
     let dimensions = Dimensions::of(queue.classes.iter().map(|class| &class.shape().requests));
     let mut market = offer::market(problem, &dimensions, &offer::node_keys(problem));
-    let mut sites = site::sites(problem, &dimensions, &selected_keys);
+    let mut sites = site::sites(nodes, &dimensions, &selected_keys);
     let keys = topology::keys(&queue.classes, &mut sites.sites, &mut market.cells);
     let topology = topology::topology(keys, &queue.classes, &sites, &market.cells, &problem.namespaces);
     let requests = queue

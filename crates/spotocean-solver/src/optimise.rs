@@ -88,6 +88,7 @@ fn lots(
     budget.give_back(part);
     let mut lots = improve::improve(filler, &bins, &values, lots, budget);
     if counts.iter().sum::<i64>() <= EXACT_PODS_MAX
+        && !budget.is_spent()
         && let Some(mut better) = exact::better(filler, &last, counts, &lots)
     {
         rounding::downsize(packing, &mut better);

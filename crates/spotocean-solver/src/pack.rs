@@ -21,7 +21,7 @@ use crate::ledger::Place;
 use crate::load::Load;
 use crate::model::Model;
 use crate::optimise;
-use crate::params::{LONE_FILL_MAX, SECOND_OPINION_MAX, WORK_MAX};
+use crate::params::{LONE_FILL_MAX, SECOND_OPINION_MAX};
 use crate::plan::Plan;
 
 /// In which order items enter a fill.
@@ -89,7 +89,7 @@ pub(crate) fn pack<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item
     for level in 0..=last_level.unwrap_or(0) {
         let pass = pass(model, items, &levels, level);
         let (mut other, mut other_items) = (plan.clone(), items.to_vec());
-        let mut budget = Budget::of(WORK_MAX);
+        let mut budget = Budget::of(plan.work);
         let is_whole = optimise::optimise(model, plan, items, &pass.items_of_cell, &mut budget);
         cover(&pass, plan, items);
         if !is_whole && items.len() * pass.shelf.len() <= SECOND_OPINION_MAX {

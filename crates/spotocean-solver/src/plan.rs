@@ -10,6 +10,7 @@ use crate::ledger::{Ledger, Place};
 use crate::limits::{Charge, Limits};
 use crate::load::Load;
 use crate::model::Model;
+use crate::params::WORK_MAX;
 use crate::solution::Reason;
 
 /// A class in one combination of domains.
@@ -68,6 +69,8 @@ pub(crate) struct Plan<'p> {
     pub(crate) dropped: BTreeMap<usize, Reason>,
     /// What one pod of a share was worth when nodes were bought.
     pub(crate) duals: BTreeMap<Share, Duals>,
+    /// Work allowed for the purchases of one level.
+    pub(crate) work: u64,
 }
 
 impl<'p> Plan<'p> {
@@ -88,6 +91,7 @@ impl<'p> Plan<'p> {
             learned: BTreeMap::new(),
             dropped: BTreeMap::new(),
             duals: BTreeMap::new(),
+            work: WORK_MAX,
         }
     }
 

@@ -11,7 +11,7 @@ use spotocean_core::resources::Resources;
 
 use crate::dimension::{Dimensions, Vector};
 use crate::feasible::{self, Certainty, NodeView};
-use crate::problem::{NodeRef, PlacementNode, Problem};
+use crate::problem::{NodeRef, PlacementNode};
 use crate::queue;
 
 /// Pods already placed that no selector tells apart.
@@ -73,7 +73,7 @@ impl<'p> Site<'p> {
 /// Sites with the kinds of pods on them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sites<'p> {
-    /// Sites by name.
+    /// Sites, by name unless another order was asked for.
     pub(crate) sites: Vec<Site<'p>>,
     /// Kinds of their pods.
     pub(crate) kinds: Vec<Kind<'p>>,
@@ -81,17 +81,15 @@ pub(crate) struct Sites<'p> {
 
 type KindKey<'p> = (&'p Namespace, Vec<Option<&'p str>>, bool);
 
-/// Reads the nodes.
+/// Reads the nodes, in this order.
 pub(crate) fn sites<'p>(
-    problem: &'p Problem,
+    nodes: &[&'p PlacementNode],
     dimensions: &Dimensions<'p>,
     selected_keys: &BTreeSet<&'p str>,
 ) -> Sites<'p> {
-    let mut nodes: Vec<&PlacementNode> = problem.nodes.iter().collect();
-    nodes.sort_by_key(|node| &node.name);
     let mut kinds: BTreeMap<KindKey<'p>, usize> = BTreeMap::new();
     let mut found = Sites::default();
-    for node in nodes {
+    for node in nodes.iter().copied() {
         let mut counts: BTreeMap<usize, i64> = BTreeMap::new();
         for pod in holding(node) {
             let labels = queue::restricted(&pod.labels, selected_keys);

@@ -52,15 +52,21 @@ pub fn solve(problem: &Problem) -> Solution {
 /// Makes a plan, knowing `facts`.
 fn attempt<'p>(model: &Model<'p>, facts: &Facts) -> Plan<'p> {
     let mut plan = Plan::empty(model);
+    complete(model, facts, &mut plan);
+    plan
+}
+
+/// Finds a place for every pod of the plan that waits and has one.
+pub(crate) fn complete<'p>(model: &Model<'p>, facts: &Facts, plan: &mut Plan<'p>) {
     loop {
         let waiting: i64 = plan.waiting.iter().sum();
-        let mut items = assign::assign(model, facts, &mut plan);
-        pack::pack(model, &mut plan, &mut items);
-        pack::settle(model, &mut plan, &items);
-        companion::place_companions(model, &mut plan);
+        let mut items = assign::assign(model, facts, plan);
+        pack::pack(model, plan, &mut items);
+        pack::settle(model, plan, &items);
+        companion::place_companions(model, plan);
         let left: i64 = plan.waiting.iter().sum();
         if left == 0 || left == waiting {
-            return plan;
+            return;
         }
     }
 }
@@ -132,7 +138,8 @@ impl<'m, 'p> Roster<'m, 'p> {
     }
 }
 
-fn new_node(model: &Model<'_>, node: &PlannedNode<'_>, pods: Vec<ObjectKey>) -> NewNode {
+/// A planned node as an answer.
+pub(crate) fn new_node(model: &Model<'_>, node: &PlannedNode<'_>, pods: Vec<ObjectKey>) -> NewNode {
     let offers = node.candidates.iter().map(|index| &model.market.offers[*index]);
     let price = offers.clone().map(|offer| offer.price).next().unwrap_or(0);
     let daemons = offers

@@ -205,6 +205,11 @@ impl PodBuilder {
         self
     }
 
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.pod.key.name = name.into();
+        self
+    }
+
     pub(crate) fn resident(mut self) -> Arc<Pod> {
         self.pod.shape = Arc::new(self.shape);
         self.pod.phase = PodPhase::Running;

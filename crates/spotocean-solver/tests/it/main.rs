@@ -5,6 +5,7 @@
 #![allow(clippy::too_many_lines)]
 
 mod checker;
+mod consolidation;
 mod explanations;
 mod fixtures;
 mod generator;

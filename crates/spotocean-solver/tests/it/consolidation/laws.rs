@@ -1,0 +1,96 @@
+//! Laws over random clusters with everything in them.
+
+use proptest::prelude::*;
+use spotocean_solver::consolidation::{Estate, solve};
+
+use super::{checker, estates};
+use crate::generator;
+
+fn rich() -> impl Strategy<Value = Estate> {
+    (generator::rich(), estates::since()).prop_map(|(problem, since)| estates::estate(&problem, &since))
+}
+
+/// What is bought under minValues takes no more pods within one plan, and does afterwards.
+fn without_min_values() -> impl Strategy<Value = Estate> {
+    rich().prop_map(|mut estate| {
+        for requirement in estate.pools.iter_mut().flat_map(|pool| &mut pool.requirements) {
+            requirement.min_values = None;
+        }
+        estate
+    })
+}
+
+fn reversed(estate: &Estate) -> Estate {
+    let mut estate = estate.clone();
+    estate.holdings.reverse();
+    estate.pools.reverse();
+    estate.daemon_sets.reverse();
+    for pool in &mut estate.pools {
+        pool.offers.reverse();
+    }
+    for holding in &mut estate.holdings {
+        holding.tenants.reverse();
+        holding.node.pods.reverse();
+    }
+    estate
+}
+
+proptest! {
+    #![proptest_config(generator::fixed_cases(1000))]
+
+    #[test]
+    fn every_consolidation_may_be_carried_out(estate in rich()) {
+        let found = solve(&estate);
+        let faults = checker::faults(&estate, &found);
+        prop_assert!(faults.is_empty(), "{faults:#?}\n{found:#?}");
+    }
+
+    #[test]
+    fn a_consolidation_carried_out_leaves_nothing_to_do(estate in without_min_values()) {
+        let found = solve(&estate);
+        let after = estates::carried_out(&estate, &found);
+        let again = solve(&after);
+        prop_assert!(again.changes.is_empty(), "{found:#?}\nthen {again:#?}");
+        prop_assert_eq!(again.cost_after, found.cost_after);
+    }
+}
+
+proptest! {
+    #![proptest_config(generator::fixed_cases(300))]
+
+    #[test]
+    fn the_same_cluster_has_the_same_answer_in_any_order(estate in rich()) {
+        let found = solve(&estate);
+        prop_assert_eq!(&solve(&estate), &found);
+        prop_assert_eq!(&solve(&reversed(&estate)), &found);
+    }
+}
+
+#[test]
+fn the_generator_makes_clusters_that_change() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut seen = [0_usize; 5];
+    for _ in 0..200 {
+        let estate = rich().new_tree(&mut runner).expect("a cluster").current();
+        let found = solve(&estate);
+        let flags = [
+            !found.changes.is_empty(),
+            found.changes.is_empty() && estate.holdings.iter().any(|holding| holding.stays.is_none()),
+            !found.new_nodes.is_empty(),
+            found
+                .moves
+                .iter()
+                .any(|each| matches!(each.to, spotocean_solver::consolidation::Target::Node(_))),
+            found.changes.iter().any(|change| change.removed.len() > 1),
+        ];
+        for (count, flag) in seen.iter_mut().zip(flags) {
+            *count += usize::from(flag);
+        }
+    }
+    assert!(
+        seen.iter().all(|count| *count >= 8),
+        "of 200 clusters each kind in too few: {seen:?}"
+    );
+}
