@@ -34,6 +34,8 @@ use world::{Caps, World};
 /// Where the results go.
 const TABLE: &str = "docs/benchmarks.md";
 const CHART: &str = "docs/benchmarks.svg";
+/// What was measured, beside the question.
+const ANSWERS: &str = "answers.json";
 /// How often each side answers, in turns; the fastest counts, because what other programs take of the machine is no
 /// property of either side.
 const REPEATS: usize = 5;
@@ -49,6 +51,8 @@ pub(crate) struct BenchPlan {
     pub(crate) is_alone: bool,
     /// Only workloads whose name contains this.
     pub(crate) only: Option<String>,
+    /// Take what an earlier run has measured as it stands.
+    pub(crate) resumes: bool,
 }
 
 impl BenchPlan {
@@ -74,7 +78,12 @@ pub(crate) fn run(plan: &BenchPlan) -> Result<()> {
     let cases = cases::all();
     for (number, case) in cases.iter().enumerate().filter(|(_, case)| plan.takes(case)) {
         let folder = folder.join(format!("{number:02}-{}", file_name(&case.name)));
-        rows.push(measure(case, &programs, &folder)?);
+        let row = match kept(case, &folder) {
+            Some(row) if plan.resumes => row,
+            _ => measure(case, &programs, &folder)?,
+        };
+        eprintln!("{}", progress(&row));
+        rows.push(row);
     }
     let text = page(plan, &rows);
     println!("\n{text}");
@@ -145,8 +154,29 @@ fn measure(case: &Case, programs: &Programs, folder: &Path) -> Result<Row> {
         pods,
         answers: fastest.collect(),
     };
-    eprintln!("{}", progress(&row));
+    let answers: Vec<(&Side, &Measured)> = row.answers.iter().collect();
+    write_json(
+        &folder.join(ANSWERS),
+        &json!({"pods": row.pods, "answers": answers}),
+    )?;
     Ok(row)
+}
+
+/// What an earlier run has measured, where every side that is wanted has answered.
+fn kept(case: &Case, folder: &Path) -> Option<Row> {
+    let text = std::fs::read_to_string(folder.join(ANSWERS)).ok()?;
+    let mut read: Value = serde_json::from_str(&text).ok()?;
+    let answers: Vec<(Side, Measured)> = serde_json::from_value(read["answers"].take()).ok()?;
+    let row = Row {
+        name: case.name.clone(),
+        kind: case.kind,
+        pods: usize::try_from(read["pods"].as_u64()?).ok()?,
+        answers: answers.into_iter().collect(),
+    };
+    case.sides
+        .iter()
+        .all(|side| row.of(*side).is_some())
+        .then_some(row)
 }
 
 fn progress(row: &Row) -> String {
@@ -295,5 +325,25 @@ mod tests {
         assert!(!text.contains("quick run"));
         let panels = panels(&rows);
         assert_eq!(panels[0].series[1].points, [(20_000.0, 30.0)]);
+    }
+
+    #[test]
+    fn what_was_measured_is_taken_up_again_if_it_is_whole() {
+        let folder = std::env::temp_dir().join(format!("spotocean-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let cases = cases::all();
+        let case = cases.first().unwrap();
+        assert!(kept(case, &folder).is_none());
+        let answer = report::tests::answer(8.0, Some(7.0), 0.5);
+        for sides in [&case.sides[..1], case.sides] {
+            let answers: Vec<(Side, Measured)> = sides.iter().map(|side| (*side, answer)).collect();
+            write_json(&folder.join(ANSWERS), &json!({"pods": 7, "answers": answers})).unwrap();
+            let row = kept(case, &folder);
+            assert_eq!(row.is_some(), sides.len() == case.sides.len());
+            if let Some(row) = row {
+                assert_eq!((row.pods, row.of(Side::Karpenter)), (7, Some(&answer)));
+            }
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -55,6 +55,9 @@ enum Command {
         /// Only workloads whose name contains this; prints only.
         #[arg(long, value_name = "TEXT")]
         only: Option<String>,
+        /// Take what an earlier run has measured as it stands; target/bench holds it.
+        #[arg(long)]
+        resume: bool,
     },
     /// Write the files that are generated from the Rust types: crds/ and the reference pages.
     Codegen {
@@ -99,10 +102,16 @@ fn run(command: Command) -> anyhow::Result<()> {
         }),
         Command::Test => suite::run(),
         Command::BenchStack => stack_bench::run(),
-        Command::Bench { quick, alone, only } => bench::run(&bench::BenchPlan {
+        Command::Bench {
+            quick,
+            alone,
+            only,
+            resume,
+        } => bench::run(&bench::BenchPlan {
             is_quick: quick,
             is_alone: alone,
             only,
+            resumes: resume,
         }),
         Command::Codegen { check: true } => codegen::run(codegen::CodegenMode::Check),
         Command::Codegen { check: false } => codegen::run(codegen::CodegenMode::Write),

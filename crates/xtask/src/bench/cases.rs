@@ -1,6 +1,7 @@
 //! The list of workloads, each with the sides that answer it. Makes no file and runs nothing.
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 use super::catalogue::{Catalogue, Choice, Families, Prices};
 use super::pods::{generic, karpenter_mix, openb, openb_sample, shaped};
@@ -22,7 +23,7 @@ const CURVE_PER_CLASS: [usize; 6] = [1, 10, 30, 100, 300, 1000];
 pub(super) const CURVE_FIXED: usize = 30;
 
 /// Who answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Side {
     /// SpotOcean.
     Ours(Caps),

@@ -1,5 +1,6 @@
 //! Everything of a workload that is not a pending pod: the ocean with its pools, nodes that are there, DaemonSets.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::catalogue::Catalogue;
@@ -12,7 +13,7 @@ const ROOM_MAX_MILLIS: i64 = 1000;
 const TEAMS: usize = 10;
 
 /// What one market, type or zone may hold of a pool, and how many markets a launch offers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Caps {
     /// Nothing holds back: Karpenter has no such caps.
     Off,
