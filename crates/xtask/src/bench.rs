@@ -69,18 +69,20 @@ impl BenchPlan {
 
 /// Runs all workloads, prints the figures, and writes them to `docs/`.
 pub(crate) fn run(plan: &BenchPlan) -> Result<()> {
-    let programs = Programs {
-        kubectl_ocean: kubectl_ocean()?,
-        karpenter: (!plan.is_alone).then(toolchain::karpenter).transpose()?,
-    };
     let folder = scratch()?;
+    let mut programs = None;
     let mut rows = Vec::new();
     let cases = cases::all();
     for (number, case) in cases.iter().enumerate().filter(|(_, case)| plan.takes(case)) {
         let folder = folder.join(format!("{number:02}-{}", file_name(&case.name)));
         let row = match kept(case, &folder) {
             Some(row) if plan.resumes => row,
-            _ => measure(case, &programs, &folder)?,
+            _ => {
+                let built = programs.take().map_or_else(|| build(plan), Ok)?;
+                let row = measure(case, &built, &folder)?;
+                programs = Some(built);
+                row
+            }
         };
         eprintln!("{}", progress(&row));
         rows.push(row);
@@ -93,6 +95,13 @@ pub(crate) fn run(plan: &BenchPlan) -> Result<()> {
         println!("{TABLE} and {CHART} are written");
     }
     Ok(())
+}
+
+fn build(plan: &BenchPlan) -> Result<Programs> {
+    Ok(Programs {
+        kubectl_ocean: kubectl_ocean()?,
+        karpenter: (!plan.is_alone).then(toolchain::karpenter).transpose()?,
+    })
 }
 
 /// Builds the plugin as users get it, and only what it needs.
