@@ -81,7 +81,7 @@ impl<'a> Prepared<'a> {
         };
         let cooldowns = Cooldowns::of(snapshot);
         let gave_up = GaveUp::of(&memory, snapshot.now);
-        let supplies = supplies(snapshot, &cooldowns);
+        let supplies = supplies(snapshot, &cooldowns, &gave_up);
         let pass = Pass {
             landscape: nodes::landscape(snapshot, &supplies),
             snapshot,
@@ -130,15 +130,20 @@ impl<'a> Prepared<'a> {
 }
 
 /// What each pool of each ocean could buy; oceans being deleted buy nothing and are left out.
-fn supplies(snapshot: &Snapshot, cooldowns: &Cooldowns) -> Vec<Supply> {
+fn supplies(snapshot: &Snapshot, cooldowns: &Cooldowns, gave_up: &GaveUp) -> Vec<Supply> {
     let living = snapshot.oceans.iter().filter(|ocean| !is_deleted(ocean));
     living
         .flat_map(pools_of)
         .map(|view| {
-            if snapshot.sources.kubernetes.is_complete {
-                supply(snapshot, cooldowns, view)
-            } else {
+            if !snapshot.sources.kubernetes.is_complete {
                 unsynced(view)
+            } else if let Some(closed) = gave_up.pool(&view.key) {
+                Supply {
+                    view,
+                    state: Err(closed),
+                }
+            } else {
+                supply(snapshot, cooldowns, view)
             }
         })
         .collect()

@@ -374,3 +374,42 @@ fn templates_in_use_stay() {
     let used = listed().with(|snapshot| snapshot.launches.push(Arc::new(buying(1, 0).launch)));
     check(used, delete(), Some(GuardRule::Stale), "an open launch names it");
 }
+
+#[test]
+fn nominations_are_for_waiting_pods_and_our_nodes() {
+    use GuardRule::{NotManaged, Ownership, Stale};
+    let waiting = |node: Option<&str>| {
+        let mut pod = pod("web");
+        pod.nominated_node = node.map(Into::into);
+        shop().member("a", "shop", Phase::Registered).pod(pod)
+    };
+    let bound = shop()
+        .member("a", "shop", Phase::Registered)
+        .pod(running("web", "a"));
+    let foreign = waiting(None).with(|snapshot| {
+        Arc::make_mut(&mut snapshot.nodes[0]).instance = Some("i-of-another".into());
+    });
+    let nominate = |node: &str| Command::NominatePod {
+        pod: pod("web").key,
+        uid: pod("web").uid,
+        node: node.into(),
+    };
+    check(waiting(None), nominate("a"), None, "it waits, the node is ours");
+    check(waiting(Some("gone")), nominate("a"), None, "a void nomination");
+    check(
+        waiting(Some("a")),
+        nominate("a"),
+        Some(Stale),
+        "nominated already",
+    );
+    check(bound, nominate("a"), Some(Stale), "bound");
+    check(waiting(None), nominate("b"), Some(Stale), "no such Node");
+    check(
+        foreign,
+        nominate("a"),
+        Some(Ownership),
+        "no OceanNode speaks for it",
+    );
+    let observed = change(waiting(None), |own| own.spec.mode = Mode::Observe);
+    check(observed, nominate("a"), Some(NotManaged), "observed");
+}

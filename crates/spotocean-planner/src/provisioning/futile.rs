@@ -5,6 +5,8 @@
 //! pods it was for, while the pod still waits. Something that is not modelled
 //! keeps them apart, and buying more would only cost more.
 
+mod joins;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -100,9 +102,11 @@ pub fn remember(snapshot: &Snapshot) -> BTreeMap<Arc<str>, FutileLaunches> {
         .collect();
     let mut remembered = snapshot.memory.futile_launches.clone();
     if !remembered.is_empty() {
-        let classes: BTreeSet<Arc<str>> = waiting.values().map(|pod| pod_class(pod)).collect();
-        remembered.retain(|class, _| classes.contains(class));
+        let mut known = joins::keys(snapshot);
+        known.extend(waiting.values().map(|pod| pod_class(pod)));
+        remembered.retain(|key, _| known.contains(key));
     }
+    joins::remember(snapshot, &mut remembered);
     let bound: BTreeSet<(&ObjectKey, &str)> = snapshot
         .pods
         .iter()

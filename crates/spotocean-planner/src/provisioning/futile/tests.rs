@@ -1,8 +1,9 @@
 //! Launches that bound nothing.
 
-use spotocean_api::ocean_node::{Phase, PodReference};
+use spotocean_api::ocean_node::{OceanNodeReason, Phase, PodReference};
 
 use super::*;
+use crate::answers::{answered, selecting};
 use crate::fixtures::{self, SnapshotBuilder, now, pod, running, snapshot};
 
 /// A node of `phase` that was bought for pod `web`.
@@ -98,4 +99,45 @@ fn classes_that_wait_no_more_are_forgotten() {
             .insert("gone".into(), FutileLaunches::default());
     });
     assert!(remember(&world.build()).is_empty());
+}
+
+#[test]
+fn a_pool_whose_nodes_do_not_join_is_left_alone_whatever_pods_wait() {
+    let failed = |world: SnapshotBuilder, name: &str| {
+        let mut own = fixtures::ocean_node(name, "shop", Phase::Terminating);
+        own.spec.launch_name = format!("launch-{name}");
+        own.status.as_mut().unwrap().reason = Some(OceanNodeReason::RegistrationTimeout);
+        world.ocean_node(own)
+    };
+    let joined = |world: SnapshotBuilder| {
+        let mut own = fixtures::ocean_node("z", "shop", Phase::Initialized);
+        own.status.as_mut().unwrap().initialized_at =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
+        world.ocean_node(own)
+    };
+    let world = || answered(snapshot().ocean(selecting("shop", &["main"])).pod(pod("web")));
+    let reason = |world: SnapshotBuilder, memory: BTreeMap<Arc<str>, FutileLaunches>| {
+        let world = world.with(|snapshot| snapshot.memory.futile_launches = memory);
+        let provision = crate::provisioning::provision(&world.build());
+        let reason = provision
+            .closed
+            .values()
+            .next()
+            .map(|closed| closed.reason.to_string());
+        (reason, provision.memory.futile_launches)
+    };
+    let (none, two) = reason(failed(failed(world(), "a"), "b"), BTreeMap::new());
+    assert_eq!(none, None, "two are bad luck");
+    let (closed, three) = reason(failed(world(), "c"), two);
+    assert_eq!(closed.as_deref(), Some("NodesNotJoining"));
+    let (closed, _) = reason(world(), three.clone());
+    assert_eq!(closed.as_deref(), Some("NodesNotJoining"), "remembered");
+    let later = |snapshot: &mut Snapshot| snapshot.now += jiff::SignedDuration::from_secs(601);
+    assert_eq!(
+        reason(world().with(later), three.clone()).0,
+        None,
+        "ten minutes are over"
+    );
+    let (closed, forgotten) = reason(joined(world()).with(later), three);
+    assert_eq!((closed, forgotten.len()), (None, 0), "a node has joined since");
 }
