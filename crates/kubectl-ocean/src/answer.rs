@@ -139,7 +139,8 @@ pub(crate) fn answer(snapshot: &Snapshot, provision: &Provision, solve_millis: f
     }
 }
 
-fn bought(snapshot: &Snapshot, names: &PoolNames, node: &NewNode) -> Bought {
+/// A node to buy, as printed.
+pub(crate) fn bought(snapshot: &Snapshot, names: &PoolNames, node: &NewNode) -> Bought {
     let first = node.candidates.first();
     Bought {
         pool: names.name(&node.pool),

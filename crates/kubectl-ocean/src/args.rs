@@ -93,6 +93,10 @@ pub(crate) struct Simulate {
     /// The world.
     #[command(flatten)]
     pub(crate) world: World,
+    /// Also remove nodes where that saves money, once the pending pods have their places: as if every pool's
+    /// disruption.consolidate let nodes with pods go. Without it nothing is removed.
+    #[arg(long)]
+    pub(crate) consolidate: bool,
     /// Also write the planner's snapshot to this file, to replay. It holds the objects and the pools' user data.
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<String>,

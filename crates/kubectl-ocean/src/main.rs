@@ -3,6 +3,7 @@
 mod answer;
 mod args;
 mod catalogue;
+mod consolidated;
 mod dump;
 mod exit;
 mod explain;

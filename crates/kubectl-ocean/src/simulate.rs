@@ -9,6 +9,7 @@ use spotocean_planner::snapshot::Snapshot;
 
 use crate::answer::{Answer, answer};
 use crate::args::Simulate;
+use crate::consolidated;
 use crate::exit;
 use crate::input::{self, InputError};
 use crate::output::print;
@@ -26,8 +27,15 @@ pub(crate) fn simulate(arguments: &Simulate) -> Result<ExitCode, InputError> {
     let prepared = Prepared::of(&read.snapshot);
     let started = Instant::now();
     let provision = prepared.rehearse();
+    let consolidation = arguments
+        .consolidate
+        .then(|| prepared.consolidate(&provision.solution))
+        .flatten();
     let solve_millis = (started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-    let answer = answer(&read.snapshot, &provision, solve_millis);
+    let mut answer = answer(&read.snapshot, &provision, solve_millis);
+    if let Some(consolidation) = &consolidation {
+        consolidated::add(&mut answer, &read.snapshot, consolidation);
+    }
     print(arguments.output, &answer, table);
     Ok(if answer.unschedulable.is_empty() {
         exit::ALL_PLACED

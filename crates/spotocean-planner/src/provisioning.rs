@@ -8,6 +8,7 @@
 //! for pods that no spot market could take. Knows nothing of removing nodes.
 
 pub mod brake;
+pub mod consolidation;
 pub mod cooldown;
 mod defaults;
 pub mod estimate;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a run that goes wrong fails its test")]
 
 mod bad_input;
+mod consolidate;
 mod explain;
 mod forms;
 mod guide;

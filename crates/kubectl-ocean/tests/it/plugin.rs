@@ -109,19 +109,25 @@ pub(crate) fn run(arguments: &[&str], standard_input: &str) -> Run {
 
 /// `simulate -o json` with a catalogue of three types.
 pub(crate) fn simulate(ocean: &str, cluster: &str) -> Run {
+    simulate_with(ocean, cluster, &[])
+}
+
+/// The same with more options.
+pub(crate) fn simulate_with(ocean: &str, cluster: &str, options: &[&str]) -> Run {
     let folder = Folder::new();
-    run(
-        &[
-            "simulate",
-            "--ocean",
-            &folder.file("ocean.yaml", ocean),
-            "--cluster",
-            &folder.file("cluster.yaml", cluster),
-            "--catalogue",
-            &folder.file("catalogue.json", CATALOGUE),
-            "-o",
-            "json",
-        ],
-        "",
-    )
+    let (ocean, cluster) = (
+        folder.file("ocean.yaml", ocean),
+        folder.file("cluster.yaml", cluster),
+    );
+    let catalogue = folder.file("catalogue.json", CATALOGUE);
+    let files = [
+        "simulate",
+        "--ocean",
+        &ocean,
+        "--cluster",
+        &cluster,
+        "--catalogue",
+        &catalogue,
+    ];
+    run(&[&files[..], &["-o", "json"], options].concat(), "")
 }

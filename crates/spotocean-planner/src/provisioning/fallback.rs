@@ -147,6 +147,21 @@ impl Pass<'_> {
             .collect()
     }
 
+    /// The cluster as a solution leaves it, with everything on sale that is still within limits. `pods` are those
+    /// that the solution was about.
+    pub(super) fn settled(&self, supplies: &[&Supply], pods: &[PendingPod], solution: &Solution) -> Problem {
+        let offers = Offers::of(supplies);
+        let mut ledger = Ledger::of(self.snapshot);
+        self.keep_within(&mut solution.clone(), &offers, &mut ledger);
+        let mut problem = self.problem(supplies, Vec::new(), Round::First, &ledger);
+        let fallbacks = self.pools(supplies, Round::Fallback, &ledger);
+        for (pool, fallback) in problem.pools.iter_mut().zip(fallbacks) {
+            pool.offers.extend(fallback.offers);
+        }
+        settle(&mut problem, solution, pods, &offers);
+        problem
+    }
+
     /// Keeps of the new nodes what limits allow; pods of the others are left over.
     fn keep_within(&self, solution: &mut Solution, offers: &Offers<'_>, ledger: &mut Ledger) {
         let nodes = std::mem::take(&mut solution.new_nodes);

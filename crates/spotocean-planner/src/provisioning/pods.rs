@@ -68,6 +68,32 @@ impl<'a> Served<'a> {
     }
 }
 
+/// Whom the oceans behind `supplies` serve.
+fn served<'a>(snapshot: &'a Snapshot, supplies: &[&Supply]) -> Vec<Served<'a>> {
+    let names: BTreeSet<&OceanName> = supplies.iter().map(|supply| &supply.view.key.ocean).collect();
+    snapshot
+        .oceans
+        .iter()
+        .filter(|ocean| names.contains(&ocean_name(ocean)))
+        .map(|ocean| Served::of(snapshot, ocean, supplies))
+        .collect()
+}
+
+/// The pools that may buy for pods, bound ones included.
+pub(super) struct Servers<'a>(Vec<Served<'a>>);
+
+impl<'a> Servers<'a> {
+    pub(super) fn of(snapshot: &'a Snapshot, supplies: &[&Supply]) -> Self {
+        Self(served(snapshot, supplies))
+    }
+
+    /// Those that may buy for this pod.
+    pub(super) fn pools(&self, pod: &Pod) -> BTreeSet<PoolKey> {
+        let serving = self.0.iter().filter(|own| own.serves(pod));
+        serving.flat_map(|own| own.pools.iter().cloned()).collect()
+    }
+}
+
 /// Reads the pods that wait for the oceans behind `supplies`.
 #[must_use]
 pub(super) fn waiting(
@@ -76,13 +102,7 @@ pub(super) fn waiting(
     nominated: &BTreeSet<ObjectKey>,
     gave_up: &GaveUp,
 ) -> Waiting {
-    let names: BTreeSet<&OceanName> = supplies.iter().map(|supply| &supply.view.key.ocean).collect();
-    let served: Vec<Served<'_>> = snapshot
-        .oceans
-        .iter()
-        .filter(|ocean| names.contains(&ocean_name(ocean)))
-        .map(|ocean| Served::of(snapshot, ocean, supplies))
-        .collect();
+    let served = served(snapshot, supplies);
     let holders = Holders::of(snapshot);
     let mut waiting = Waiting::default();
     for pod in snapshot.pods.iter().filter(|pod| pod.waits_for_capacity()) {

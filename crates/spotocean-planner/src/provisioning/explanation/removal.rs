@@ -133,7 +133,8 @@ pub fn explain_node(snapshot: &Snapshot, name: &NodeName) -> Option<NodeExplanat
     })
 }
 
-fn view_of(snapshot: &Snapshot, own: &OceanNode) -> Option<PoolView> {
+/// The pool of an OceanNode, if an ocean here has it.
+pub(in crate::provisioning) fn view_of(snapshot: &Snapshot, own: &OceanNode) -> Option<PoolView> {
     let key = pool_of(own);
     let living = snapshot.oceans.iter().filter(|ocean| !is_deleted(ocean));
     living.flat_map(pools_of).find(|view| view.key == key)
@@ -147,7 +148,13 @@ fn movable<'a>(snapshot: &'a Snapshot, name: &NodeName) -> Vec<&'a Arc<Pod>> {
         .collect()
 }
 
-fn blocks(snapshot: &Snapshot, node: &Node, view: Option<&PoolView>, pods: &[&Arc<Pod>]) -> Vec<Block> {
+/// What forbids the removal of a node with these pods to move.
+pub(in crate::provisioning) fn blocks(
+    snapshot: &Snapshot,
+    node: &Node,
+    view: Option<&PoolView>,
+    pods: &[&Arc<Pod>],
+) -> Vec<Block> {
     let mut found = Vec::new();
     match view {
         None => found.push(Block::NotOurs),
@@ -190,7 +197,12 @@ fn blocks(snapshot: &Snapshot, node: &Node, view: Option<&PoolView>, pods: &[&Ar
     found
 }
 
-fn price(snapshot: &Snapshot, node: &Node, own: Option<&OceanNode>) -> Option<PricePerHour> {
+/// What a node costs: as recorded, else as listed.
+pub(in crate::provisioning) fn price(
+    snapshot: &Snapshot,
+    node: &Node,
+    own: Option<&OceanNode>,
+) -> Option<PricePerHour> {
     let recorded = own
         .and_then(|own| own.status.as_ref()?.price_micro_usd_per_hour)
         .and_then(|price| i64::try_from(price).ok().map(PricePerHour));
