@@ -1,9 +1,11 @@
 //! Every constant of the solver, with its argument and unit.
 
-/// Markets offered to EC2 for one node. An `instant` fleet takes more, but
+/// Markets handed over for one node: as many as the planner asks for where share
+/// caps cut its launches apart, 15 places for each of several launches under a
+/// cap of 15 percent a market (15 × 150 / 15). An `instant` fleet takes more, but
 /// every further one adds request size and hardly any chance of capacity
 /// (Karpenter sends 60 types).
-pub(crate) const CANDIDATES_MAX: usize = 100;
+pub(crate) const CANDIDATES_MAX: usize = 150;
 
 /// A substitute may cost this many percent of the planned price: below it EC2
 /// may choose freely, above it the plan's price would mean nothing.
