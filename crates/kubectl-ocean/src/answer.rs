@@ -91,9 +91,13 @@ pub(crate) struct WhyNot {
 }
 
 /// Millionths as a number of dollars.
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52 micro-dollars")]
 pub(crate) fn usd(price: PricePerHour) -> f64 {
-    price.micro_usd() as f64 / 1e6
+    millionths(price.micro_usd())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52 micro-dollars")]
+fn millionths(count: i64) -> f64 {
+    count as f64 / 1e6
 }
 
 /// How pools are called in an answer.
@@ -133,8 +137,8 @@ pub(crate) fn answer(snapshot: &Snapshot, provision: &Provision, solve_millis: f
         removed: Vec::new(),
         unschedulable: unschedulable(snapshot, &names, solution),
         hourly_cost: usd(solution.cost()),
-        lower_bound: None,
-        gap: None,
+        lower_bound: solution.lower_bound.map(usd),
+        gap: solution.gap_per_million().map(millionths),
         solve_millis,
     }
 }

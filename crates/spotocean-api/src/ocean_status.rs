@@ -48,10 +48,14 @@ pub struct SpotOceanStatus {
     #[schemars(length(max = 16))]
     pub saved: Option<String>,
 
-    /// Distance of the last plan's cost to its proven lower bound, such as 0.7%. Absent: no bound was proven.
+    /// Distance of the last purchase's cost to its proven lower bound, such as 0.7%. Absent: no bound was proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub gap: Option<String>,
+
+    /// The last plan that bought something for this ocean, or would have in mode Observe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_purchase: Option<PurchaseSummary>,
 
     /// What the ocean's own template came to in AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,6 +218,24 @@ pub struct PlanSummary {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub launches: Vec<PlannedLaunch>,
+}
+
+/// A purchase, and what is proved of it. Oceans that bought together share its figures.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PurchaseSummary {
+    /// Nodes.
+    pub nodes: u32,
+
+    /// What they cost as planned, US dollars an hour.
+    #[serde(rename = "hourlyCostUSD")]
+    #[schemars(length(max = 32))]
+    pub hourly_cost_usd: String,
+
+    /// What no plan for the same pods can cost less than, US dollars an hour. Absent: no bound was proven.
+    #[serde(default, rename = "lowerBoundUSD", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub lower_bound_usd: Option<String>,
 }
 
 /// Equal nodes that a plan would buy.

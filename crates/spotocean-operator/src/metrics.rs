@@ -97,6 +97,8 @@ pub struct Metrics {
     pub pending_pods: Family<OceanLabels, Gauge>,
     /// What the nodes cost an hour, by ocean.
     pub hourly_cost_dollars: Family<OceanLabels, Float>,
+    /// How far the last purchase's cost is above its proven lower bound, by ocean.
+    pub purchase_gap_ratio: Family<OceanLabels, Float>,
     /// Commands carried out.
     pub commands: Family<CommandLabels, Counter>,
     /// Calls to AWS.
@@ -138,6 +140,7 @@ impl Default for Metrics {
             nodes: Family::default(),
             pending_pods: Family::default(),
             hourly_cost_dollars: Family::default(),
+            purchase_gap_ratio: Family::default(),
             commands: Family::default(),
             cloud_calls: Family::default(),
             cloud_call_seconds: Family::new_with_constructor(call_buckets),
@@ -173,6 +176,11 @@ impl Metrics {
             "hourly_cost_dollars",
             "What an ocean's nodes cost an hour",
             self.hourly_cost_dollars.clone(),
+        );
+        r.register(
+            "purchase_gap_ratio",
+            "How far the cost of an ocean's last purchase is above its proven lower bound",
+            self.purchase_gap_ratio.clone(),
         );
         r.register(
             "commands",

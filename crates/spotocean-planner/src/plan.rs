@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use spotocean_api::ocean_node::{OceanNode, Phase};
 use spotocean_api::ocean_status::SpotOceanStatus;
 use spotocean_core::id::{ObjectKey, OceanName, PoolKey};
+use spotocean_core::money::PricePerHour;
 use spotocean_solver::problem::PoolClosed;
 use spotocean_solver::solution::Solution;
 
@@ -29,6 +30,8 @@ pub struct Provision {
     pub waiting: BTreeMap<OceanName, BTreeSet<ObjectKey>>,
     /// What the solver decided, over all oceans (also those only observed).
     pub solution: Solution,
+    /// By ocean that buys, or would: what the plan it is part of buys in all, and what is proved of it.
+    pub bought: BTreeMap<OceanName, Bought>,
     /// Why a pool buys nothing now; `reason` is the word of a condition's reason.
     pub closed: BTreeMap<PoolKey, PoolClosed>,
     /// Oceans with pools that hold fewer markets than their share caps need, with one sentence.
@@ -39,6 +42,32 @@ pub struct Provision {
     pub memory: Memory,
     /// When provisioning wants to look again.
     pub next_look: Option<Timestamp>,
+}
+
+/// A purchase, and what is proved of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bought {
+    /// Nodes.
+    pub nodes: usize,
+    /// What they cost as planned.
+    pub cost: PricePerHour,
+    /// What no plan for the same pods can cost less than, where that is proved.
+    pub lower_bound: Option<PricePerHour>,
+    /// The distance between the two in millionths of the bound.
+    pub gap_per_million: Option<i64>,
+}
+
+impl Bought {
+    /// What a solution buys.
+    #[must_use]
+    pub fn of(solution: &Solution) -> Self {
+        Self {
+            nodes: solution.new_nodes.len(),
+            cost: solution.cost(),
+            lower_bound: solution.lower_bound,
+            gap_per_million: solution.gap_per_million(),
+        }
+    }
 }
 
 /// What to do, what to say, and when to look again.

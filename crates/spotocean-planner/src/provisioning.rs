@@ -39,7 +39,7 @@ use spotocean_solver::problem::PoolClosed;
 use spotocean_solver::solution::Solution;
 
 use crate::command::{Command, Lane, Planned, Purchase};
-use crate::plan::Provision;
+use crate::plan::{Bought, Provision};
 use crate::pool::{is_deleted, pools_of};
 use crate::snapshot::{Memory, Snapshot};
 use cooldown::Cooldowns;
@@ -207,6 +207,9 @@ impl Pass<'_> {
         }
         let is_held = !held.is_empty();
         solution.new_nodes.extend(held);
+        let bought = Bought::of(&solution);
+        let buying = solution.new_nodes.iter().map(|node| node.pool.ocean.clone());
+        provision.bought.extend(buying.map(|ocean| (ocean, bought)));
         if is_held || made.is_probing {
             let soon = self.snapshot.now + SOON;
             provision.next_look = Some(provision.next_look.map_or(soon, |next| next.min(soon)));

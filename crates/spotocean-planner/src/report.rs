@@ -7,6 +7,7 @@
 mod cause;
 mod condition;
 mod event;
+mod purchase;
 mod resolved;
 mod summary;
 mod tally;
@@ -85,7 +86,8 @@ fn status(
         pending_pods: Some(pending),
         hourly_cost_usd: Some(dollars(tally.whole.cost)),
         saved: tally.whole.saved(),
-        gap: None,
+        gap: purchase::gap(provision, ocean),
+        last_purchase: purchase::summary(provision, ocean),
         resolved: resolved::resolved(snapshot, ocean),
         pools: pools(provision, ocean, &tally),
         plan: is_observed.then(|| summary::summary(provision, &name)),

@@ -1,6 +1,6 @@
 //! The answer: where each pod goes, what to buy, and per pool why not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ pub struct Solution {
     pub unplaced: Vec<Unplaced>,
     /// What no plan for the same pods can be cheaper than.
     pub lower_bound: Option<PricePerHour>,
-    /// The proof of that.
-    pub certificate: Option<Certificate>,
+    /// The proofs of that, one for each question asked: their bounds add up.
+    pub certificates: Vec<Certificate>,
 }
 
 impl Solution {
@@ -36,15 +36,27 @@ impl Solution {
         self.new_nodes.iter().map(|node| node.price).sum()
     }
 
-    /// Counts another answer's bound in, whose pods are others; before its nodes
-    /// are added. The proofs stay with the single answers.
+    /// Counts another answer's bound in, whose pods are others; before its nodes are added.
     pub fn add_bound(&mut self, other: &Self) {
         let is_first = self.new_nodes.is_empty() && self.lower_bound.is_none();
         let own = self.lower_bound.or(is_first.then_some(PricePerHour::ZERO));
         let is_idle = other.new_nodes.is_empty();
         let others = other.lower_bound.or(is_idle.then_some(PricePerHour::ZERO));
         self.lower_bound = own.zip(others).map(|(own, others)| own + others);
-        self.certificate = if is_first { other.certificate.clone() } else { None };
+        self.certificates.extend(other.certificates.iter().cloned());
+    }
+
+    /// Takes pods that are not served after all out of the bound: what they were worth is proved no more.
+    pub fn forgo<'a>(&mut self, pods: impl Iterator<Item = &'a ObjectKey>) {
+        let pods: BTreeSet<&ObjectKey> = pods.collect();
+        if pods.is_empty() {
+            return;
+        }
+        for certificate in &mut self.certificates {
+            certificate.forgo(&pods);
+        }
+        let left = self.certificates.iter().map(|each| each.lower_bound).sum();
+        self.lower_bound = self.lower_bound.map(|known| known.min(left));
     }
 
     /// By how many millionths of the bound the new nodes may at most be above the
@@ -77,6 +89,22 @@ pub struct Certificate {
     pub scale: i64,
     /// Values.
     pub classes: Vec<ClassValue>,
+}
+
+impl Certificate {
+    /// Leaves pods out; with fewer pods to serve, the values of the others prove what they did.
+    fn forgo(&mut self, pods: &BTreeSet<&ObjectKey>) {
+        let mut worth = 0;
+        for class in &mut self.classes {
+            let before = class.pods.len();
+            class.pods.retain(|pod| !pods.contains(pod));
+            worth += (before - class.pods.len()) as i128 * i128::from(class.value);
+        }
+        self.classes.retain(|class| !class.pods.is_empty());
+        let scale = i128::from(self.scale.max(1));
+        let left = (i128::from(self.lower_bound.micro_usd()) * scale - worth).div_euclid(scale);
+        self.lower_bound = PricePerHour(i64::try_from(left.max(0)).unwrap_or(i64::MAX));
+    }
 }
 
 /// What each of some pods is worth.

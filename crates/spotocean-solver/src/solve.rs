@@ -106,7 +106,7 @@ fn written(model: &Model<'_>, plan: &Plan<'_>) -> Solution {
         new_nodes,
         unplaced: unplaced(model, plan, &roster),
         lower_bound: Some(certificate.lower_bound),
-        certificate: Some(certificate),
+        certificates: vec![certificate],
     }
 }
 

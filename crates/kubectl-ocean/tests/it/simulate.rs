@@ -29,6 +29,27 @@ fn pods_get_the_cheapest_node_that_holds_them() {
 }
 
 #[test]
+fn the_answer_says_how_far_it_can_be_from_the_cheapest() {
+    // Both fit the cheapest node there is.
+    let two = simulate(
+        OCEAN,
+        &documents(&[pod("a", "900m", "1Gi"), pod("b", "900m", "1Gi")]),
+    )
+    .json();
+    assert_eq!(two["hourlyCost"], json!(0.04));
+    let bound = two["lowerBound"].as_f64().unwrap();
+    assert!(bound > 0.039 && bound <= 0.04, "{two}");
+    let gap = two["gap"].as_f64().unwrap();
+    assert!((gap - (0.04 / bound - 1.0)).abs() < 1e-5, "{two}");
+    let none = simulate(OCEAN, &pod("a", "100", "1Gi")).json();
+    assert_eq!(
+        (&none["lowerBound"], &none["gap"]),
+        (&json!(0.0), &json!(0.0)),
+        "nothing is bought"
+    );
+}
+
+#[test]
 fn the_answer_has_the_published_form() {
     let run = simulate(OCEAN, &pod("a", "1", "1Gi"));
     let answer: Value = serde_json::from_str(&run.out).unwrap();

@@ -59,6 +59,7 @@ fn set_nodes(metrics: &Metrics, nodes: &[Arc<OceanNode>]) {
 fn set_oceans(metrics: &Metrics, statuses: &BTreeMap<OceanName, SpotOceanStatus>) {
     metrics.pending_pods.clear();
     metrics.hourly_cost_dollars.clear();
+    metrics.purchase_gap_ratio.clear();
     for (name, status) in statuses {
         let labels = OceanLabels {
             ocean: name.to_string(),
@@ -73,6 +74,16 @@ fn set_oceans(metrics: &Metrics, statuses: &BTreeMap<OceanName, SpotOceanStatus>
             .hourly_cost_dollars
             .get_or_create(&labels)
             .set(cost.unwrap_or_default());
+        let gap: Option<f64> = status
+            .gap
+            .as_deref()
+            .and_then(|text| text.strip_suffix('%')?.parse().ok());
+        if let Some(percent) = gap {
+            metrics
+                .purchase_gap_ratio
+                .get_or_create(&labels)
+                .set(percent / 100.0);
+        }
     }
 }
 

@@ -169,6 +169,7 @@ impl Pass<'_> {
             offers.get(pool, capacity_type, market).cloned()
         });
         solution.new_nodes = admitted;
+        solution.forgo(refused.iter().flat_map(|node| &node.pods));
         solution.unplaced.extend(refused.iter().flat_map(over_limit));
     }
 }

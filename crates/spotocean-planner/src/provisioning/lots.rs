@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use spotocean_core::capacity_type::CapacityType;
-use spotocean_core::id::{InstanceTypeName, OceanName, PoolKey};
+use spotocean_core::id::{InstanceTypeName, ObjectKey, OceanName, PoolKey};
 use spotocean_core::offering::Market;
 use spotocean_solver::solution::{NewNode, Reason, Solution, Unplaced};
 
@@ -56,6 +56,7 @@ impl Pass<'_> {
             .filter_map(|supply| Some((&supply.view.key, (*supply, supply.state.as_ref().ok()?))))
             .collect();
         let mut made = Lots::default();
+        let left_before = solution.unplaced.len();
         let mut probed: BTreeSet<Market> = self.probed();
         let mut ready: BTreeMap<PoolKey, Vec<Group>> = BTreeMap::new();
         for group in grouped(std::mem::take(&mut solution.new_nodes)) {
@@ -72,6 +73,11 @@ impl Pass<'_> {
             };
             self.split_pool(supply, stock, groups, &mut made, solution);
         }
+        let waiting: Vec<ObjectKey> = solution.unplaced[left_before..]
+            .iter()
+            .map(|left| left.pod.clone())
+            .collect();
+        solution.forgo(waiting.iter());
         made
     }
 

@@ -437,6 +437,7 @@ proptest! {
         let snapshot = world.build();
         let provision = provision(&snapshot);
         prop_assert!(bought(&provision) <= 20_usize.saturating_sub(recent));
+        prop_assert!(provision.solution.lower_bound.is_some_and(|bound| bound <= provision.solution.cost()));
         let tokens: BTreeSet<_> =
             purchases(&provision).iter().map(|purchase| &purchase.launch.spec.client_token).collect();
         prop_assert_eq!(tokens.len(), purchases(&provision).len());

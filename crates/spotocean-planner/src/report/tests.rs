@@ -259,6 +259,29 @@ fn a_node_that_leaves_is_told_on_both_objects() {
 }
 
 #[test]
+fn the_gap_of_the_last_purchase_stays_until_the_next() {
+    let mut buys = answered(
+        snapshot()
+            .ocean(selecting("shop", &["main"]))
+            .pod(pod("p"))
+            .pod(pod("q")),
+    )
+    .build();
+    let first = status(&buys);
+    let gap = first.gap.clone().expect("something was bought");
+    let tenths: u32 = gap.trim_end_matches('%').replace('.', "").parse().unwrap();
+    assert!(tenths <= 1_000, "{gap}");
+    let purchase = first.last_purchase.clone().unwrap();
+    let usd = |text: &str| PricePerHour::parse_usd(text).unwrap();
+    let bound = usd(&purchase.lower_bound_usd.unwrap());
+    assert!(purchase.nodes > 0 && bound > PricePerHour::ZERO && bound <= usd(&purchase.hourly_cost_usd));
+    change_ocean(&mut buys, |ocean| ocean.status = Some(first.clone()));
+    buys.pods.clear();
+    let later = status(&buys);
+    assert_eq!((later.gap, later.last_purchase), (first.gap, first.last_purchase));
+}
+
+#[test]
 fn a_pod_left_over_hears_why() {
     let snapshot = world().pod(pod("p")).build();
     let events = plan(&snapshot).events;

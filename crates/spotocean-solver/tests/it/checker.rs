@@ -570,8 +570,8 @@ fn anti_affinity_holds(cluster: &Cluster<'_>, pod: &Resident<'_>, machine: &Mach
 /// Every offer that counts for some pods is filled in all possible ways, and none
 /// may be worth more than it costs. For small problems only.
 pub(crate) fn certificate_faults(problem: &Problem, solution: &Solution) -> Vec<String> {
-    let Some(certificate) = &solution.certificate else {
-        return vec!["no certificate".to_owned()];
+    let [certificate] = &solution.certificates[..] else {
+        return vec!["no certificate, or several".to_owned()];
     };
     let mut faults = Vec::new();
     if Some(certificate.lower_bound) != solution.lower_bound || certificate.lower_bound > solution.cost() {
