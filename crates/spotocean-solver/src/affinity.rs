@@ -68,32 +68,24 @@ pub(crate) struct Group {
     pub(crate) residents_in_domains: i64,
 }
 
-/// The affinity of one class, if it has any.
+/// The affinity of one class that has any, with the classes that satisfy it and whether it is one of them.
 pub(crate) fn group(
     class: &Class<'_>,
-    classes: &[Class<'_>],
+    (members, is_own_member): (Vec<bool>, bool),
     sites: &[Site<'_>],
     kinds: &[Kind<'_>],
     namespaces: &Namespaces,
-) -> Option<Group> {
+) -> Group {
     let terms = &class.shape().affinity;
-    if terms.is_empty() {
-        return None;
-    }
-    let selects_all =
-        |namespace: &Namespace, labels: &Labels| all_select(terms, namespace, labels, namespaces);
     let by_kind: Vec<bool> = kinds
         .iter()
-        .map(|kind| selects_all(kind.namespace, kind.labels))
+        .map(|kind| all_select(terms, kind.namespace, kind.labels, namespaces))
         .collect();
     let residents: Vec<i64> = sites.iter().map(|site| counted(site, &by_kind)).collect();
     let in_domains = |site: &Site<'_>| terms.iter().any(|term| site.has_key(&term.topology_key));
-    Some(Group {
-        members: classes
-            .iter()
-            .map(|other| selects_all(other.namespace(), other.labels()))
-            .collect(),
-        is_own_member: selects_all(class.namespace(), class.labels()),
+    Group {
+        members,
+        is_own_member,
         is_on_host: terms.iter().any(|term| &*term.topology_key == label::HOSTNAME),
         residents_in_domains: sites
             .iter()
@@ -102,7 +94,7 @@ pub(crate) fn group(
             .map(|(_, count)| count)
             .sum(),
         residents,
-    })
+    }
 }
 
 /// Pods on a site whose kind is listed.

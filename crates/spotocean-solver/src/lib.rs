@@ -33,6 +33,7 @@ mod exact;
 mod explanation;
 mod feasible;
 mod fill;
+mod host_rule;
 mod improve;
 mod knapsack;
 mod ledger;

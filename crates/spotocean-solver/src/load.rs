@@ -27,6 +27,13 @@ impl Attached<'_> {
     }
 }
 
+/// Pods planned for a node that one host rule concerns.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ruled {
+    members: i64,
+    holders: i64,
+}
+
 /// A node and what is on it.
 #[derive(Clone, Debug)]
 pub(crate) struct Load<'p> {
@@ -35,6 +42,8 @@ pub(crate) struct Load<'p> {
     /// Pods planned for it: class and count, in order of arrival.
     pub(crate) classes: Vec<(usize, i64)>,
     site: Option<usize>,
+    /// By host rule that concerns some pod here: its members and its holders among them.
+    rules: Vec<(usize, Ruled)>,
     ports: Vec<&'p HostPort>,
     attached: BTreeMap<&'p str, Attached<'p>>,
     attach_limits: &'p BTreeMap<Arc<str>, i64>,
@@ -48,6 +57,7 @@ impl<'p> Load<'p> {
             free: offer.free.clone(),
             classes: Vec::new(),
             site: None,
+            rules: Vec::new(),
             ports: model.market.cells[offer.cell].ports.clone(),
             attached: BTreeMap::new(),
             attach_limits: &offer.spec.attach_limits,
@@ -65,6 +75,7 @@ impl<'p> Load<'p> {
             free: place.free.clone(),
             classes: Vec::new(),
             site: Some(site),
+            rules: Vec::new(),
             ports: place.ports.clone(),
             attached: attached.collect(),
             attach_limits: &place.node.attach_limits,
@@ -97,23 +108,50 @@ impl<'p> Load<'p> {
     fn room_under_rules(&self, model: &Model<'p>, class: usize, most: i64) -> i64 {
         let topology = &model.topology;
         let mut room = most;
-        for rule in &topology.rules_held[class] {
-            let rule = &topology.rules[*rule];
-            let left = rule.most - self.members(&rule.members, &rule.residents);
-            let counts_itself = rule.members[class];
-            room = match (counts_itself, left) {
+        for index in &topology.rules_held[class] {
+            let rule = &topology.rules[*index];
+            let left = rule.most - self.ruled(*index).members - self.residents(&rule.residents);
+            room = match (rule.members[class], left) {
                 (true, left) => room.min(left),
                 (false, left) if left < 0 => 0,
                 (false, _) => room,
             };
         }
-        for rule in &topology.rules_counted[class] {
-            let rule = &topology.rules[*rule];
-            if rule.holder != class && self.count(rule.holder) > 0 {
-                room = room.min(rule.most - self.members(&rule.members, &rule.residents));
+        for index in &topology.rules_counted[class] {
+            let (rule, ruled) = (&topology.rules[*index], self.ruled(*index));
+            if ruled.holders > 0 {
+                room = room.min(rule.most - ruled.members - self.residents(&rule.residents));
             }
         }
         room
+    }
+
+    fn ruled(&self, rule: usize) -> Ruled {
+        let found = self.rules.binary_search_by_key(&rule, |(known, _)| *known);
+        found.map_or_else(|_| Ruled::default(), |position| self.rules[position].1)
+    }
+
+    fn ruled_mut(&mut self, rule: usize) -> &mut Ruled {
+        let found = self.rules.binary_search_by_key(&rule, |(known, _)| *known);
+        let position = found.unwrap_or_else(|position| {
+            self.rules.insert(position, (rule, Ruled::default()));
+            position
+        });
+        &mut self.rules[position].1
+    }
+
+    /// Counts pods of a class, or takes them off, wherever a host rule concerns them.
+    fn count_ruled(&mut self, model: &Model<'p>, class: usize, count: i64) {
+        for rule in &model.topology.rules_held[class] {
+            self.ruled_mut(*rule).holders += count;
+        }
+        for rule in &model.topology.rules_counted[class] {
+            self.ruled_mut(*rule).members += count;
+        }
+    }
+
+    fn residents(&self, residents: &[i64]) -> i64 {
+        self.site.map_or(0, |site| residents[site])
     }
 
     fn room_for_volumes(&self, model: &Model<'p>, class: usize, most: i64) -> i64 {
@@ -164,6 +202,7 @@ impl<'p> Load<'p> {
             Some((_, present)) => *present += count,
             None => self.classes.push((class, count)),
         }
+        self.count_ruled(model, class, count);
         let described = &model.classes[class];
         self.ports.extend(described.shape().host_ports.iter());
         for attachment in &described.attachments {
@@ -182,6 +221,7 @@ impl<'p> Load<'p> {
     /// reserved: pods leave only when the plan is being cut down.
     pub(crate) fn remove(&mut self, model: &Model<'p>, class: usize, count: i64) {
         dimension::subtract(&mut self.free, &model.requests[class], -count);
+        self.count_ruled(model, class, -count);
         for (known, present) in &mut self.classes {
             if *known == class {
                 *present -= count;

@@ -145,13 +145,13 @@ fn exclusions(model: &Model<'_>, items: &[Item]) -> Exclusions {
         units: Vec::new(),
         units_there: Vec::new(),
     };
-    for group in &model.topology.host_groups {
+    for group in &model.topology.rules {
         let counted: Vec<usize> = classes
             .iter()
             .copied()
             .filter(|class| group.members[*class])
             .collect();
-        let holds = |class: &usize| group.holders.binary_search(class).is_ok();
+        let holds = |class: &usize| group.holders[*class];
         let involved: BTreeSet<usize> = classes
             .iter()
             .copied()
@@ -210,7 +210,6 @@ struct RowKey {
     /// Items with a cap merge only where they are equally many: of two a node
     /// may hold each once, but not after one has run out.
     capped: Option<i64>,
-    is_delicate: bool,
     cells: Vec<u64>,
 }
 
@@ -244,11 +243,11 @@ pub(crate) fn packing(model: &Model<'_>, items: &[Item], items_of_cell: &[Vec<us
             size: size(model, item.class, &drivers, &exclusions),
             most: traits.most,
             capped: (traits.most < i64::MAX).then_some(item.left),
-            is_delicate: traits.is_delicate,
             cells: cells.clone(),
         };
         by_key.entry(key).or_default().push(index);
     }
+    let is_delicate = |item: &usize| exclusions.traits[&items[*item].class].is_delicate;
     let mut packing = Packing::default();
     let mut row_cells = Vec::new();
     for (key, members) in by_key {
@@ -256,9 +255,9 @@ pub(crate) fn packing(model: &Model<'_>, items: &[Item], items_of_cell: &[Vec<us
         packing.dims = key.size.len();
         packing.rows.push(Row {
             count: members.iter().map(|item| items[*item].left).sum(),
+            is_delicate: members.iter().any(is_delicate),
             items: members,
             most: key.most,
-            is_delicate: key.is_delicate,
         });
         row_cells.push(key.cells);
     }

@@ -2,8 +2,12 @@
 //!
 //! A packing knows rows; a purchase names classes in their domains. Pods of a
 //! row's items are handed out one item after the other, so that equal nodes stay
-//! equal and are bought together. A node with delicate rows is filled pod by pod
-//! as [`crate::load`] allows; what it does not take stays an item.
+//! equal and are bought together. Where some row is delicate, which of a row's
+//! pods go together decides whether all of them find a place: a pod that keeps
+//! others off its node costs least beside pods that keep the same ones off. So
+//! small nodes come first, each takes up pods of one such rule (the one with most
+//! pods left), then pods that rules are about, then those that no rule concerns.
+//! Each is put where [`crate::load`] allows; what finds no place stays an item.
 
 use crate::assign::Item;
 use crate::load::Load;
@@ -21,13 +25,13 @@ pub(crate) fn realise<'p>(
     packing: &Packing,
     lots: &[Lot],
 ) {
-    let mut cursors = vec![0; packing.rows.len()];
-    for lot in lots {
+    let mut handing = Handing::of(model, items, packing);
+    for lot in handing.in_order(lots) {
         let offer = packing.bins[lot.pattern.bin].offer;
         let cell = &model.market.cells[model.market.offers[offer].cell];
         let mut copies = lot.copies;
         while copies > 0 {
-            let picks = picks(model, items, packing, lot, &mut cursors);
+            let picks = handing.picks(model, items, packing, lot);
             let repeats = picks.iter().map(|(item, count)| items[*item].left / count).min();
             let Some(repeats) = repeats.map(|repeats| repeats.min(copies)) else {
                 break;
@@ -42,42 +46,166 @@ pub(crate) fn realise<'p>(
     }
 }
 
-/// Pods for one node of a lot.
-fn picks(
-    model: &Model<'_>,
-    items: &[Item],
-    packing: &Packing,
-    lot: &Lot,
-    cursors: &mut [usize],
-) -> Vec<(usize, i64)> {
-    let rows = &lot.pattern.picks;
-    let is_delicate = rows.iter().any(|(row, _)| packing.rows[*row].is_delicate);
-    let mut load = is_delicate.then(|| Load::of_offer(model, packing.bins[lot.pattern.bin].offer));
-    let mut picks = Vec::new();
-    for (row, count) in rows {
-        let mut wanted = *count;
-        let row_items = &packing.rows[*row].items;
-        let cursor = &mut cursors[*row];
-        while row_items.get(*cursor).is_some_and(|item| items[*item].left <= 0) {
-            *cursor += 1;
+/// Items of one row that are handed out in this order.
+#[derive(Clone, Debug, Default)]
+struct Queue {
+    items: Vec<usize>,
+    next: usize,
+}
+
+impl Queue {
+    /// Those with pods left, the first of them remembered.
+    fn left(&mut self, items: &[Item]) -> &[usize] {
+        while self
+            .items
+            .get(self.next)
+            .is_some_and(|item| items[*item].left <= 0)
+        {
+            self.next += 1;
         }
-        for item in &row_items[*cursor..] {
-            if wanted <= 0 {
-                break;
-            }
+        &self.items[self.next..]
+    }
+}
+
+/// How each row's pods are handed out.
+struct Handing {
+    /// By row, its items: those that rules are about first, holders of rules last.
+    rows: Vec<Queue>,
+    /// By row and rule, the items that hold it.
+    holders: Vec<Vec<(usize, Queue)>>,
+    has_delicate: bool,
+}
+
+impl Handing {
+    fn of(model: &Model<'_>, items: &[Item], packing: &Packing) -> Self {
+        let topology = &model.topology;
+        let rank = |item: &usize| {
             let class = items[*item].class;
-            let mut taken = wanted.min(items[*item].left).min(packing.rows[*row].most);
-            if let Some(load) = &mut load {
-                taken = load.room(model, class, taken);
+            let is_counted = !topology.rules_counted[class].is_empty();
+            (!topology.rules_held[class].is_empty(), !is_counted)
+        };
+        let mut handing = Self {
+            rows: Vec::new(),
+            holders: Vec::new(),
+            has_delicate: packing.rows.iter().any(|row| row.is_delicate),
+        };
+        for row in &packing.rows {
+            let mut own = row.items.clone();
+            let mut holders: Vec<(usize, Queue)> = Vec::new();
+            if row.is_delicate {
+                own.sort_by_key(rank);
+                for item in &own {
+                    for rule in &topology.rules_held[items[*item].class] {
+                        match holders.iter_mut().find(|(known, _)| known == rule) {
+                            Some((_, queue)) => queue.items.push(*item),
+                            None => holders.push((
+                                *rule,
+                                Queue {
+                                    items: vec![*item],
+                                    next: 0,
+                                },
+                            )),
+                        }
+                    }
+                }
+            }
+            handing.rows.push(Queue { items: own, next: 0 });
+            handing.holders.push(holders);
+        }
+        handing
+    }
+
+    /// Small nodes first where that matters.
+    fn in_order<'l>(&self, lots: &'l [Lot]) -> Vec<&'l Lot> {
+        let mut ordered: Vec<&Lot> = lots.iter().collect();
+        if self.has_delicate {
+            ordered.sort_by_key(|lot| lot.pattern.picks.iter().map(|(_, count)| count).sum::<i64>());
+        }
+        ordered
+    }
+
+    /// Pods for one node of a lot.
+    fn picks(
+        &mut self,
+        model: &Model<'_>,
+        items: &[Item],
+        packing: &Packing,
+        lot: &Lot,
+    ) -> Vec<(usize, i64)> {
+        let rows = &lot.pattern.picks;
+        let is_delicate = rows.iter().any(|(row, _)| packing.rows[*row].is_delicate);
+        let mut node = Node {
+            model,
+            items,
+            load: is_delicate.then(|| Load::of_offer(model, packing.bins[lot.pattern.bin].offer)),
+            picks: Vec::new(),
+        };
+        let mut wanted: Vec<i64> = rows.iter().map(|(_, count)| *count).collect();
+        if let Some(rule) = self.busiest(items, rows) {
+            for ((row, _), wanted) in rows.iter().zip(&mut wanted) {
+                let queue = self.holders[*row].iter_mut().find(|(known, _)| *known == rule);
+                if let Some((_, queue)) = queue {
+                    node.take(queue.left(items), wanted, packing.rows[*row].most);
+                }
+            }
+        }
+        for ((row, _), wanted) in rows.iter().zip(&mut wanted) {
+            node.take(self.rows[*row].left(items), wanted, packing.rows[*row].most);
+        }
+        node.picks
+    }
+
+    /// The rule of which most pods are left among these rows.
+    fn busiest(&mut self, items: &[Item], rows: &[(usize, i64)]) -> Option<usize> {
+        let mut left: Vec<(usize, i64)> = Vec::new();
+        for (row, _) in rows {
+            for (rule, queue) in &mut self.holders[*row] {
+                let pods: i64 = queue.left(items).iter().map(|item| items[*item].left).sum();
+                match left.iter_mut().find(|(known, _)| known == rule) {
+                    Some((_, sum)) => *sum += pods,
+                    None => left.push((*rule, pods)),
+                }
+            }
+        }
+        let most = left.into_iter().filter(|(_, pods)| *pods > 0);
+        most.max_by_key(|(rule, pods)| (*pods, std::cmp::Reverse(*rule)))
+            .map(|(rule, _)| rule)
+    }
+}
+
+/// A node being filled.
+struct Node<'a, 'p> {
+    model: &'a Model<'p>,
+    items: &'a [Item],
+    /// Its pods so far, where that matters.
+    load: Option<Load<'p>>,
+    picks: Vec<(usize, i64)>,
+}
+
+impl Node<'_, '_> {
+    /// Takes up to `wanted` pods of these items, of each at most `most`.
+    fn take(&mut self, items: &[usize], wanted: &mut i64, most: i64) {
+        for item in items {
+            if *wanted <= 0 {
+                return;
+            }
+            let class = self.items[*item].class;
+            let known = self.picks.iter().position(|(known, _)| known == item);
+            let already = known.map_or(0, |position| self.picks[position].1);
+            let mut taken = (*wanted).min(self.items[*item].left.min(most) - already);
+            if let Some(load) = &mut self.load {
+                taken = load.room(self.model, class, taken);
                 if taken > 0 {
-                    load.add(model, class, taken);
+                    load.add(self.model, class, taken);
                 }
             }
             if taken > 0 {
-                picks.push((*item, taken));
-                wanted -= taken;
+                *wanted -= taken;
+                match known {
+                    Some(position) => self.picks[position].1 += taken,
+                    None => self.picks.push((*item, taken)),
+                }
             }
         }
     }
-    picks
 }

@@ -15,6 +15,7 @@ use spotocean_core::topology::{NodeInclusion, TopologySpread, WhenUnsatisfiable}
 
 use crate::affinity::{self, Forbidden, Group, Namespaces};
 use crate::feasible::{self, NodeView};
+use crate::host_rule::{self, HostRule};
 use crate::offer::Cell;
 use crate::queue::Class;
 use crate::site::{Kind, Site, Sites};
@@ -78,35 +79,6 @@ pub(crate) struct Counter {
     pub(crate) counts_cell: Vec<bool>,
 }
 
-/// How many pods of the members one node may hold beside a pod of the holder.
-#[derive(Clone, Debug)]
-pub(crate) struct HostRule {
-    /// The class that holds it.
-    pub(crate) holder: usize,
-    /// Classes it counts.
-    pub(crate) members: Vec<bool>,
-    /// The most members, the holder's own pods included where they are members.
-    pub(crate) most: i64,
-    /// Whether it is a spread: then it says what a new node may hold while empty
-    /// ones may still come, and nothing final about a node that is there.
-    pub(crate) is_spread: bool,
-    /// Members already there, by site.
-    pub(crate) residents: Vec<i64>,
-}
-
-/// Classes that hold one and the same host rule.
-#[derive(Clone, Debug)]
-pub(crate) struct HostGroup {
-    /// Classes it counts.
-    pub(crate) members: Vec<bool>,
-    /// The most members on a node with a holder.
-    pub(crate) most: i64,
-    /// As [`HostRule::is_spread`].
-    pub(crate) is_spread: bool,
-    /// Classes that hold it, ascending.
-    pub(crate) holders: Vec<usize>,
-}
-
 /// All constraints between pods.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Topology {
@@ -116,8 +88,6 @@ pub(crate) struct Topology {
     pub(crate) counters: Vec<Counter>,
     /// Host rules.
     pub(crate) rules: Vec<HostRule>,
-    /// Host rules that are the same, together.
-    pub(crate) host_groups: Vec<HostGroup>,
     /// Affinity by class.
     pub(crate) groups: Vec<Option<Group>>,
     /// What pods already placed forbid.
@@ -188,10 +158,39 @@ pub(crate) fn keys(classes: &[Class<'_>], sites: &mut [Site<'_>], cells: &mut [C
 /// What constraints are compiled from.
 struct Source<'a, 'p> {
     classes: &'a [Class<'p>],
+    looks: Looks,
     sites: &'a [Site<'p>],
     kinds: &'a [Kind<'p>],
     cells: &'a [Cell<'p>],
     namespaces: &'a Namespaces,
+}
+
+/// Classes that look alike to selectors: they share namespace and labels. Far fewer than classes.
+struct Looks {
+    /// One class of each.
+    examples: Vec<usize>,
+    /// By class.
+    of_class: Vec<usize>,
+}
+
+impl Looks {
+    fn of(classes: &[Class<'_>]) -> Self {
+        let mut known = BTreeMap::new();
+        let mut looks = Self {
+            examples: Vec::new(),
+            of_class: Vec::new(),
+        };
+        for (index, class) in classes.iter().enumerate() {
+            let look = *known
+                .entry((class.namespace(), class.labels()))
+                .or_insert(looks.examples.len());
+            if look == looks.examples.len() {
+                looks.examples.push(index);
+            }
+            looks.of_class.push(look);
+        }
+        looks
+    }
 }
 
 /// Compiles the constraints of all classes.
@@ -204,6 +203,7 @@ pub(crate) fn topology(
 ) -> Topology {
     let source = Source {
         classes,
+        looks: Looks::of(classes),
         sites: &sites.sites,
         kinds: &sites.kinds,
         cells,
@@ -215,7 +215,7 @@ pub(crate) fn topology(
         ..Topology::default()
     };
     for holder in 0..classes.len() {
-        let group = affinity::group(&classes[holder], classes, source.sites, source.kinds, namespaces);
+        let group = source.group(holder);
         source.add_spread(&mut topology, holder);
         source.add_anti_affinity(&mut topology, holder);
         source.add_affinity(&mut topology, holder, group.as_ref());
@@ -225,7 +225,33 @@ pub(crate) fn topology(
     topology
 }
 
-impl Source<'_, '_> {
+impl<'p> Source<'_, 'p> {
+    /// The classes that are meant, decided once for all that look alike.
+    fn meant(&self, is_meant: impl Fn(&Class<'p>) -> bool) -> Vec<bool> {
+        let looks = self.looks.examples.iter();
+        let by_look: Vec<bool> = looks.map(|class| is_meant(&self.classes[*class])).collect();
+        let of_class = self.looks.of_class.iter();
+        of_class.map(|look| by_look[*look]).collect()
+    }
+
+    fn group(&self, holder: usize) -> Option<Group> {
+        let class = &self.classes[holder];
+        let terms = &class.shape().affinity;
+        if terms.is_empty() {
+            return None;
+        }
+        let members = self
+            .meant(|other| affinity::all_select(terms, other.namespace(), other.labels(), self.namespaces));
+        let is_own_member = members[holder];
+        Some(affinity::group(
+            class,
+            (members, is_own_member),
+            self.sites,
+            self.kinds,
+            self.namespaces,
+        ))
+    }
+
     fn add_spread(&self, topology: &mut Topology, holder: usize) {
         let class = &self.classes[holder];
         for spread in hard_spread(class) {
@@ -235,11 +261,8 @@ impl Source<'_, '_> {
                     .as_ref()
                     .is_some_and(|selector| selector.matches(labels))
             };
-            let members: Vec<bool> = self
-                .classes
-                .iter()
-                .map(|other| other.namespace() == class.namespace() && selects(other.labels()))
-                .collect();
+            let members =
+                self.meant(|other| other.namespace() == class.namespace() && selects(other.labels()));
             let by_kind: Vec<bool> = self
                 .kinds
                 .iter()
@@ -247,7 +270,7 @@ impl Source<'_, '_> {
                 .collect();
             match topology.keys.position(&spread.topology_key) {
                 None => topology.rules.push(HostRule {
-                    holder,
+                    holders: self.only(holder),
                     members,
                     // A new node is an empty domain, so the emptiest counts as zero.
                     most: spread.max_skew,
@@ -311,11 +334,7 @@ impl Source<'_, '_> {
     fn add_anti_affinity(&self, topology: &mut Topology, holder: usize) {
         for term in &self.classes[holder].shape().anti_affinity {
             let selects = |namespace, labels| affinity::selects(term, namespace, labels, self.namespaces);
-            let members: Vec<bool> = self
-                .classes
-                .iter()
-                .map(|other| selects(other.namespace(), other.labels()))
-                .collect();
+            let members = self.meant(|other| selects(other.namespace(), other.labels()));
             let by_kind: Vec<bool> = self
                 .kinds
                 .iter()
@@ -323,7 +342,7 @@ impl Source<'_, '_> {
                 .collect();
             match topology.keys.position(&term.topology_key) {
                 None => topology.rules.push(HostRule {
-                    holder,
+                    holders: self.only(holder),
                     most: i64::from(members[holder]),
                     is_spread: false,
                     members,
@@ -381,6 +400,10 @@ impl Source<'_, '_> {
         }
     }
 
+    fn only(&self, class: usize) -> Vec<bool> {
+        (0..self.classes.len()).map(|other| other == class).collect()
+    }
+
     fn by_site(&self, by_kind: &[bool]) -> Vec<i64> {
         self.sites
             .iter()
@@ -389,22 +412,10 @@ impl Source<'_, '_> {
     }
 }
 
-/// Gathers equal rules.
-fn host_groups(rules: &[HostRule]) -> Vec<HostGroup> {
-    let mut holders: BTreeMap<(&[bool], i64, bool), BTreeSet<usize>> = BTreeMap::new();
-    for rule in rules {
-        let key = (rule.members.as_slice(), rule.most, rule.is_spread);
-        holders.entry(key).or_default().insert(rule.holder);
-    }
-    holders
-        .into_iter()
-        .map(|((members, most, is_spread), holders)| HostGroup {
-            members: members.to_vec(),
-            most,
-            is_spread,
-            holders: holders.into_iter().collect(),
-        })
-        .collect()
+/// By class, the positions of the sets that have it.
+fn having(classes: usize, sets: &[&Vec<bool>]) -> Vec<Vec<usize>> {
+    let of_class = |class: usize| (0..sets.len()).filter(|index| sets[*index][class]).collect();
+    (0..classes).map(of_class).collect()
 }
 
 impl Topology {
@@ -417,20 +428,14 @@ impl Topology {
             }
             by_class
         };
-        let counted = |members: Vec<&Vec<bool>>| -> Vec<Vec<usize>> {
-            (0..classes)
-                .map(|class| {
-                    (0..members.len())
-                        .filter(|index| members[*index][class])
-                        .collect()
-                })
-                .collect()
-        };
+        let counted: Vec<&Vec<bool>> = self.counters.iter().map(|counter| &counter.members).collect();
+        self.counted = having(classes, &counted);
         self.held = held(self.counters.iter().map(|counter| counter.holder).collect());
-        self.counted = counted(self.counters.iter().map(|counter| &counter.members).collect());
-        self.rules_held = held(self.rules.iter().map(|rule| rule.holder).collect());
-        self.rules_counted = counted(self.rules.iter().map(|rule| &rule.members).collect());
-        self.host_groups = host_groups(&self.rules);
+        self.rules = host_rule::gathered(std::mem::take(&mut self.rules));
+        let holders: Vec<&Vec<bool>> = self.rules.iter().map(|rule| &rule.holders).collect();
+        self.rules_held = having(classes, &holders);
+        let counted: Vec<&Vec<bool>> = self.rules.iter().map(|rule| &rule.members).collect();
+        self.rules_counted = having(classes, &counted);
         self.tracked = (0..classes).map(|class| self.keys_of(class)).collect();
         self.track_hosts_of_companions();
     }
