@@ -24,7 +24,7 @@ use crate::fill::Filler;
 use crate::knapsack::{Knapsack, Verdict};
 use crate::model::Model;
 use crate::packing::{self, Packing};
-use crate::params::{BOUND_STEPS, BOUND_TARGETS, BOUND_WORK, ROUNDS_MAX, VALUE_SCALE};
+use crate::params::{BOUND_STEPS, BOUND_TARGETS, BOUND_WORK, ROUNDS_MAX, ROWS_OPTIMISED_MAX, VALUE_SCALE};
 use crate::plan::Plan;
 use crate::relaxed_knapsack::RelaxedKnapsack;
 use crate::solution::{Certificate, ClassValue};
@@ -35,7 +35,8 @@ pub(crate) fn certificate(model: &Model<'_>, plan: &Plan<'_>) -> Certificate {
     let (items, items_of_cell) = reach.items(model, plan);
     let packing = packing::packing(model, &items, &items_of_cell);
     let counts: Vec<i64> = packing.rows.iter().map(|row| row.count).collect();
-    let mut steps = BOUND_STEPS;
+    let is_searched = packing.rows.len() <= ROWS_OPTIMISED_MAX;
+    let mut steps = if is_searched { BOUND_STEPS } else { 0 };
     let proved = hints(model, plan, &packing, &items, &counts)
         .into_iter()
         .map(|hint| {
@@ -160,6 +161,9 @@ pub(crate) fn hints(
         let last = duals.into_iter().flatten().map(|dual| dual.1).collect();
         return vec![guess, last];
     }
+    if packing.rows.len() > ROWS_OPTIMISED_MAX {
+        return vec![guess];
+    }
     let Some(mut relaxation) = Relaxation::new(packing, &guess) else {
         return vec![guess];
     };
@@ -203,6 +207,9 @@ pub(crate) fn scaled(packing: &Packing, counts: &[i64], values: &[i64], steps: &
 
 /// The least that a bin's pods can be shown to be worth at most.
 fn shown(knapsack: &Knapsack<'_>, bound: i128, price: i128, steps: &mut u64) -> i128 {
+    if *steps == 0 {
+        return bound;
+    }
     for per_million in BOUND_TARGETS {
         let target = price + price * per_million / 1_000_000;
         if target >= bound {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use spotocean_core::resources::Resources;
 
+use crate::params::AMOUNT_MAX;
+
 /// Amounts by dimension: CPU, memory, ephemeral storage, pods, then extended resources by name.
 pub(crate) type Vector = Vec<i64>;
 
@@ -43,6 +45,12 @@ impl<'p> Dimensions<'p> {
         ];
         let extended = self.extended.iter().map(|name| resources.extended(name));
         own.into_iter().chain(extended).collect()
+    }
+
+    /// What a node has to give: more than [`AMOUNT_MAX`] of anything is not believed, so that sums stay exact.
+    pub(crate) fn room(&self, resources: &Resources) -> Vector {
+        let amounts = self.vector(resources).into_iter();
+        amounts.map(|amount| amount.min(AMOUNT_MAX)).collect()
     }
 
     /// A request; a negative amount asks for nothing.

@@ -9,7 +9,7 @@
 //! below 2^53 in floating point, so they are exact.
 
 use crate::packing::{Packing, admits};
-use crate::params::WEIGHTINGS_MAX;
+use crate::params::{FILL_PATIENCE, WEIGHTINGS_MAX};
 use crate::relaxed_knapsack::{Kind, RelaxedKnapsack};
 
 /// Pods on one node: row and count.
@@ -120,12 +120,19 @@ impl<'a> Filler<'a> {
         self.free
             .copy_from_slice(&self.frees[bin * dims..(bin + 1) * dims]);
         let mut fill = Fill::default();
+        let mut missed = 0;
         for (rank, row) in order.iter().copied().enumerate() {
             let size = &self.sizes[row * dims..(row + 1) * dims];
             let copies = copies(size, &self.free, self.most[row].min(left[row] as f64));
             if copies < 1.0 {
+                missed += 1;
+                if missed > FILL_PATIENCE {
+                    self.work += rank as u64;
+                    return fill;
+                }
                 continue;
             }
+            missed = 0;
             for (free, wanted) in self.free.iter_mut().zip(size) {
                 *free -= wanted * copies;
             }
@@ -256,7 +263,7 @@ impl<'a> Filler<'a> {
     }
 
     /// The fill of most value among the orders.
-    pub(crate) fn best(&mut self, bin: usize, orders: &Orders, values: &[f64], left: &[i64]) -> Fill {
+    pub(crate) fn best_walked(&mut self, bin: usize, orders: &Orders, values: &[f64], left: &[i64]) -> Fill {
         let mut best = Fill::default();
         for order in &orders[self.packing.bins[bin].menu] {
             let fill = self.fill(bin, order, values, left);
@@ -264,6 +271,12 @@ impl<'a> Filler<'a> {
                 best = fill;
             }
         }
+        best
+    }
+
+    /// The fill of most value among the orders, or near the relaxation's.
+    pub(crate) fn best(&mut self, bin: usize, orders: &Orders, values: &[f64], left: &[i64]) -> Fill {
+        let best = self.best_walked(bin, orders, values, left);
         match self.relaxed(bin, &Picks::new(), values, left, best.value).1 {
             Some(fill) if fill.value > best.value => fill,
             _ => best,

@@ -13,7 +13,7 @@
 
 use crate::fill::Picks;
 use crate::packing::{Packing, admits};
-use crate::params::DOMINATORS_MAX;
+use crate::params::{DOMINATORS_ASKED, DOMINATORS_MAX};
 use crate::relaxed_knapsack::{Kind, RelaxedKnapsack};
 
 /// Fixed point of dimension prices, so that a byte has a price.
@@ -133,7 +133,8 @@ impl<'a> Knapsack<'a> {
                 let sizes = self.packing.size(a.row).iter().zip(self.packing.size(b.row));
                 a.value >= b.value && sizes.into_iter().all(|(a, b)| a <= b)
             };
-            rows[later].dominators = (0..later).rev().filter(dominates).take(DOMINATORS_MAX).collect();
+            let asked = (0..later).rev().take(DOMINATORS_ASKED);
+            rows[later].dominators = asked.filter(dominates).take(DOMINATORS_MAX).collect();
         }
     }
 

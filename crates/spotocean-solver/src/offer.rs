@@ -18,6 +18,7 @@ use spotocean_core::taint::Taint;
 use crate::daemon_overhead;
 use crate::dimension::{Dimensions, Vector};
 use crate::feasible::{Certainty, NodeView};
+use crate::params::PRICE_MAX;
 use crate::problem::{self, BuyablePool, Problem};
 
 /// A pool, in order of preference.
@@ -142,7 +143,7 @@ impl<'p> Market<'p> {
             self.offers.push(Offer {
                 spec: offer,
                 cell,
-                free: dimensions.vector(&allocatable),
+                free: dimensions.room(&allocatable),
                 price: offer.offering.price.micro_usd(),
             });
         }
@@ -170,12 +171,12 @@ impl<'p> Market<'p> {
     }
 }
 
-/// The offers of a pool that buys, cheapest first; without a price nothing is on sale.
+/// The offers of a pool that buys, cheapest first; without a price that can be meant nothing is on sale.
 fn sorted_offers(spec: &BuyablePool) -> Vec<&problem::Offer> {
     if spec.closed.is_some() {
         return Vec::new();
     }
-    let on_sale = |offer: &&problem::Offer| offer.offering.price.micro_usd() > 0;
+    let on_sale = |offer: &&problem::Offer| (1..=PRICE_MAX).contains(&offer.offering.price.micro_usd());
     let mut offers: Vec<_> = spec.offers.iter().filter(on_sale).collect();
     offers.sort_by(|a, b| sale_order(a).cmp(&sale_order(b)));
     offers

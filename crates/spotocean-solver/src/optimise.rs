@@ -12,7 +12,7 @@ use crate::fill::Filler;
 use crate::improve;
 use crate::model::Model;
 use crate::packing::{self, Packing};
-use crate::params::{EXACT_PODS_MAX, ROUNDS_MAX};
+use crate::params::{EXACT_PODS_MAX, ROUNDS_MAX, ROWS_OPTIMISED_MAX};
 use crate::plan::{Duals, Plan};
 use crate::realise;
 use crate::rounding::{self, Lot};
@@ -72,6 +72,10 @@ fn lots(
         .sum();
     let scale = rounding::cost(packing, &first) as f64 / worth.max(1.0);
     let guess: Vec<f64> = weights.iter().map(|weight| weight * scale).collect();
+    if packing.rows.len() > ROWS_OPTIMISED_MAX {
+        let duals = guess.iter().map(|worth| (*worth, *worth)).collect();
+        return Some((first, duals));
+    }
     let mut relaxation = Relaxation::new(packing, &guess)?;
     for lot in &first {
         relaxation.add(packing, lot.pattern.clone());

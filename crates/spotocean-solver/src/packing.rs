@@ -15,10 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assign::Item;
 use crate::model::Model;
-use crate::params::EXCLUSIONS_MAX;
+use crate::params::{AMOUNT_MAX, EXCLUSIONS_MAX};
 
 /// Plenty of a dimension that a bin does not limit.
-const UNLIMITED: i64 = 1 << 50;
+const UNLIMITED: i64 = AMOUNT_MAX;
 
 /// Pods that no bin tells apart.
 #[derive(Clone, Debug)]

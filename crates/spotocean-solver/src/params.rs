@@ -7,6 +7,14 @@
 /// (Karpenter sends 60 types).
 pub(crate) const CANDIDATES_MAX: usize = 150;
 
+/// The most of any resource that a node can have: a pebibyte. Beyond it floating
+/// point no longer counts one by one.
+pub(crate) const AMOUNT_MAX: i64 = 1 << 50;
+
+/// Micro-dollars per hour that no machine costs: a million dollars. What is said to
+/// cost more has no price that anyone meant, and sums of prices stay countable.
+pub(crate) const PRICE_MAX: i64 = 1_000_000_000_000;
+
 /// A substitute may cost this many percent of the planned price: below it EC2
 /// may choose freely, above it the plan's price would mean nothing.
 pub(crate) const CANDIDATE_PRICE_PERCENT: i64 = 150;
@@ -78,6 +86,20 @@ pub(crate) const CLUSTER_RATIOS: [f64; 11] = [1.0, 1.01, 1.02, 1.04, 1.07, 1.1, 
 /// Clusters beyond which no linear program is solved: what pods are guessed to be
 /// worth is all there is.
 pub(crate) const ROWS_MAX: usize = 600;
+
+/// Rows beyond which nodes are only covered greedily, and no more is proved than
+/// that guess shows: everything else looks at all rows for each node or bin.
+pub(crate) const ROWS_OPTIMISED_MAX: usize = 4_000;
+
+/// Nodes bought in a greedy cover of so many rows between two clearings of its orders.
+pub(crate) const COVER_CLEARED_EVERY: usize = 16;
+
+/// Rows on end that do not fit, after which a fill counts as full: of some
+/// thousand shapes the rest would hardly.
+pub(crate) const FILL_PATIENCE: usize = 2_000;
+
+/// Rows before one that are asked whether they beat it, in an exact search.
+pub(crate) const DOMINATORS_ASKED: usize = 500;
 
 /// Rounds of column generation in each dive.
 pub(crate) const DIVE_ROUNDS: usize = 2;

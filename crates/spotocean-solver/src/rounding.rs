@@ -15,8 +15,8 @@ use crate::column_generation::{Pattern, Relaxation};
 use crate::fill::{Fill, Filler, Picks};
 use crate::packing::Packing;
 use crate::params::{
-    ASSEMBLE_MAX, DIVE_ROUNDS, LP_TOLERANCE, PIVOTS_MAX, ROUND_UP_FRACTION, ROUND_UP_FROM, ROUND_UP_TRIES,
-    WHOLE_WORTH,
+    ASSEMBLE_MAX, COVER_CLEARED_EVERY, DIVE_ROUNDS, LP_TOLERANCE, PIVOTS_MAX, ROUND_UP_FRACTION,
+    ROUND_UP_FROM, ROUND_UP_TRIES, ROWS_OPTIMISED_MAX, WHOLE_WORTH,
 };
 
 /// So many nodes of one pattern.
@@ -211,7 +211,8 @@ fn round_up(
 }
 
 /// Greedy cover: the fill of least price per value, as often as it repeats. A
-/// fill stays as good as it was until one of its rows runs short.
+/// fill stays as good as it was until one of its rows runs short. With very many
+/// rows only orders are walked, and rows that have run out are cleared from them.
 pub(crate) fn cover(filler: &mut Filler<'_>, bins: &[usize], values: &[f64], left: &mut [i64]) -> Vec<Lot> {
     let mut lots = Vec::new();
     let mut values = values.to_vec();
@@ -219,14 +220,18 @@ pub(crate) fn cover(filler: &mut Filler<'_>, bins: &[usize], values: &[f64], lef
     for (row, value) in values.iter_mut().enumerate() {
         *value = value.max(filler.weight(row) * 0.5).max(1e-3);
     }
+    let is_huge = left.len() > ROWS_OPTIMISED_MAX;
     let all: Vec<usize> = (0..filler.packing.bins.len()).collect();
     for bins in [bins, &all] {
-        let orders = filler.orders(&values, left);
+        let mut orders = filler.orders(&values, left);
         let mut fills: Vec<Option<Fill>> = vec![None; bins.len()];
+        let mut bought = 0;
         while left.iter().any(|count| *count > 0) {
             for (bin, fill) in bins.iter().zip(&mut fills) {
                 let is_fresh = fill.as_ref().is_some_and(|fill| is_there(fill, left));
-                if !is_fresh {
+                if !is_fresh && is_huge {
+                    *fill = Some(filler.best_walked(*bin, &orders, &values, left));
+                } else if !is_fresh {
                     *fill = Some(filler.best(*bin, &orders, &values, left));
                 }
             }
@@ -242,6 +247,13 @@ pub(crate) fn cover(filler: &mut Filler<'_>, bins: &[usize], values: &[f64], lef
             let picks = fills[position].clone().unwrap_or_default().picks;
             if take(&Pattern { bin, picks }, i64::MAX, left, &mut lots) == 0 {
                 break;
+            }
+            bought += 1;
+            if is_huge && bought % COVER_CLEARED_EVERY == 0 {
+                orders
+                    .iter_mut()
+                    .flatten()
+                    .for_each(|order| order.retain(|row| left[*row] > 0));
             }
         }
     }

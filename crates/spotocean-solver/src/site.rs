@@ -123,7 +123,7 @@ fn site<'p>(node: &'p PlacementNode, dimensions: &Dimensions<'p>, residents: Vec
     let used = holding(node).fold(node.reserved.clone(), |sum, pod| sum.plus(&footprint(&pod.shape)));
     Site {
         node,
-        free: dimensions.vector(&node.allocatable.minus(&used)),
+        free: dimensions.room(&node.allocatable.minus(&used)),
         ports: holding(node).flat_map(|pod| &pod.shape.host_ports).collect(),
         residents,
         values: Vec::new(),

@@ -6,7 +6,9 @@ use spotocean_core::kubelet::{GIB, MIB};
 pub(super) fn text(name: &str, amount: i64) -> String {
     match name {
         "cpu" => decimal(amount, 1000, ""),
-        "memory" | "ephemeral-storage" if amount.abs() >= GIB => decimal(amount, GIB, "Gi"),
+        "memory" | "ephemeral-storage" if amount.unsigned_abs() >= GIB.unsigned_abs() => {
+            decimal(amount, GIB, "Gi")
+        }
         "memory" | "ephemeral-storage" => decimal(amount, MIB, "Mi"),
         _ => amount.to_string(),
     }
@@ -39,6 +41,7 @@ mod tests {
             ("memory", 256 * MIB, "256Mi"),
             ("nvidia.com/gpu", 4, "4"),
             ("pods", 110, "110"),
+            ("memory", i64::MIN, "-8589934592Gi"),
         ];
         for (name, amount, expected) in rows {
             assert_eq!(text(name, amount), expected);

@@ -4,6 +4,7 @@
 // A table of rows is as long as its rows.
 #![allow(clippy::too_many_lines)]
 
+mod bad_input;
 mod checker;
 mod consolidation;
 mod explanations;
