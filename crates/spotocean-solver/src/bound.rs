@@ -205,25 +205,25 @@ pub(crate) fn scaled(packing: &Packing, counts: &[i64], values: &[i64], steps: &
         .collect()
 }
 
-/// The least that a bin's pods can be shown to be worth at most.
+/// The least that a bin's pods can be shown to be worth at most: targets are halved between what is shown and what is
+/// not.
 fn shown(knapsack: &Knapsack<'_>, bound: i128, price: i128, steps: &mut u64) -> i128 {
-    if *steps == 0 {
-        return bound;
-    }
-    for per_million in BOUND_TARGETS {
-        let target = price + price * per_million / 1_000_000;
-        if target >= bound {
-            return bound;
-        }
+    let targets = BOUND_TARGETS.map(|per_million| price + price * per_million / 1_000_000);
+    let (mut low, mut high) = (0, targets.partition_point(|target| *target < bound));
+    let mut shown = bound;
+    while low < high && *steps > 0 {
+        let middle = usize::midpoint(low, high);
         let mut own = (*steps / 4).min(BOUND_STEPS / 40);
         let before = own;
-        let verdict = knapsack.exceeds(target, &mut own);
+        let verdict = knapsack.exceeds(targets[middle], &mut own);
         *steps -= before - own;
         if verdict == Verdict::Holds {
-            return target;
+            (shown, high) = (targets[middle], middle);
+        } else {
+            low = middle + 1;
         }
     }
-    bound
+    shown
 }
 
 /// The most that pods on nodes that are there can be worth together.

@@ -157,8 +157,11 @@ pub(crate) const WEIGHTINGS_MAX: usize = 3;
 pub(crate) const BOUND_STEPS: u64 = 400_000;
 
 /// By how many millionths of its price a bin's pods are tried to be shown to be
-/// worth at most more, in turn.
-pub(crate) const BOUND_TARGETS: [i128; 6] = [100, 500, 1_500, 4_000, 10_000, 30_000];
+/// worth at most more. Fine near zero, where plans are judged; coarse where few
+/// pods fit a node and fractions of them mislead most.
+pub(crate) const BOUND_TARGETS: [i128; 15] = [
+    100, 300, 600, 1_000, 1_500, 2_200, 3_200, 4_500, 6_500, 10_000, 16_000, 27_000, 45_000, 75_000, 120_000,
+];
 
 /// Work for the relaxation of a bound where the plan's own will not do.
 pub(crate) const BOUND_WORK: u64 = 30_000_000;
