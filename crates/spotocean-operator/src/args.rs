@@ -62,7 +62,7 @@ pub struct RunArguments {
     pub batch_idle: Duration,
 
     /// How long pending pods are gathered at most.
-    #[arg(long, env = "SPOTOCEAN_BATCH_MAX", default_value = "3s", value_parser = duration)]
+    #[arg(long, env = "SPOTOCEAN_BATCH_MAX", default_value = "10s", value_parser = duration)]
     pub batch_max: Duration,
 
     /// Form of the log.

@@ -118,7 +118,7 @@ mod tests {
                 "--cluster-name",
                 "",
                 "--batch-idle",
-                "5s",
+                "15s",
                 "--listen-health",
                 "0.0.0.0:8080",
             ],
