@@ -17,8 +17,12 @@ use super::params::{
 use super::room;
 use super::standing::Touched;
 use crate::budget::Budget;
-use crate::plan::Facts;
+use crate::candidates;
+use crate::ledger::{Ledger, Place};
+use crate::model::Model;
+use crate::plan::{Facts, Plan};
 use crate::solve;
+use crate::topology::Policy;
 
 /// What a state has come to since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -235,10 +239,58 @@ fn without<'e>(ground: &Ground<'e>, state: &State<'e>, set: &[usize]) -> Result<
     if !stuck.is_empty() {
         return Err(stuck);
     }
+    if !recount(model, &mut next.plan, state.plan.nodes.len()) {
+        return Err(classes);
+    }
     let worse = touched.worse(model, &next.plan, &before, &vacated);
     if worse.is_empty() {
         Ok(next)
     } else {
         Err(worse.into_iter().map(|rule| rule.holder(model)).collect())
     }
+}
+
+/// Counts pods anew from where they ended up: while nodes were bought, pods were
+/// counted where they were to go, and of two pools in one domain a spread may count
+/// the nodes of one alone. The candidates of nodes from `first` on are cut to those
+/// that count alike; says whether their pools' `minValues` allow that.
+fn recount<'e>(model: &Model<'e>, plan: &mut Plan<'e>, first: usize) -> bool {
+    let cell_of = |offer: usize| model.market.offers[offer].cell;
+    let spreads = || {
+        let counters = model.topology.counters.iter();
+        counters.filter(|counter| matches!(counter.policy, Policy::Spread { .. }))
+    };
+    for node in &mut plan.nodes[first..] {
+        let cell = cell_of(node.candidates[0]);
+        let before = node.candidates.len();
+        node.candidates.retain(|offer| {
+            let other = cell_of(*offer);
+            other == cell || spreads().all(|counter| counter.counts_cell[other] == counter.counts_cell[cell])
+        });
+        let pool = &model.market.pools[node.pool];
+        if node.candidates.len() < before && candidates::min_values(pool).next().is_some() {
+            return false;
+        }
+    }
+    let mut ledger = Ledger::of(model);
+    ledger.domains = std::mem::take(&mut plan.ledger.domains);
+    for (site, load) in plan.sites.iter().enumerate() {
+        for (class, count) in &load.classes {
+            ledger.count(model, *class, Place::Site(site), *count);
+        }
+    }
+    for node in &plan.nodes {
+        let cell = cell_of(node.candidates[0]);
+        for (class, count) in &node.load.classes {
+            ledger.count(model, *class, Place::Cell(cell), *count);
+        }
+        for (index, counter) in model.topology.counters.iter().enumerate() {
+            let value = model.market.cells[cell].values[counter.key];
+            if let Some(value) = value.filter(|_| counter.counts_cell[cell]) {
+                ledger.domains[index][value] = true;
+            }
+        }
+    }
+    plan.ledger = ledger;
+    true
 }

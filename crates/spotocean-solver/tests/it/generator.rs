@@ -243,9 +243,14 @@ fn nodes() -> impl Strategy<Value = Vec<PlacementNode>> {
 
 /// Problems with everything in them.
 pub(crate) fn rich() -> impl Strategy<Value = Problem> {
+    rich_of(5, 5)
+}
+
+/// The same with up to so many classes of up to so many pods.
+pub(crate) fn rich_of(classes: usize, count: usize) -> impl Strategy<Value = Problem> {
     let kind = || Richness::All;
     (
-        waiting(kind(), 5, 5),
+        waiting(kind(), classes, count),
         nodes(),
         proptest::collection::vec((pools(kind(), 8), 0..3_i32), 1..3),
         proptest::option::of(1..3_i64),

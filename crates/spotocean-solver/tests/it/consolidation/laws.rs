@@ -10,14 +10,30 @@ fn rich() -> impl Strategy<Value = Estate> {
     (generator::rich(), estates::since()).prop_map(|(problem, since)| estates::estate(&problem, &since))
 }
 
+/// Clusters of more nodes than are tried set by set.
+fn crowded() -> impl Strategy<Value = Estate> {
+    (generator::rich_of(14, 10), estates::since())
+        .prop_map(|(problem, since)| estates::estate(&problem, &since))
+        .prop_filter("many nodes that may go", |estate| {
+            estate
+                .holdings
+                .iter()
+                .filter(|holding| holding.stays.is_none())
+                .count()
+                > 6
+        })
+}
+
 /// What is bought under minValues takes no more pods within one plan, and does afterwards.
 fn without_min_values() -> impl Strategy<Value = Estate> {
-    rich().prop_map(|mut estate| {
-        for requirement in estate.pools.iter_mut().flat_map(|pool| &mut pool.requirements) {
-            requirement.min_values = None;
-        }
-        estate
-    })
+    rich().prop_map(free_of_min_values)
+}
+
+fn free_of_min_values(mut estate: Estate) -> Estate {
+    for requirement in estate.pools.iter_mut().flat_map(|pool| &mut pool.requirements) {
+        requirement.min_values = None;
+    }
+    estate
 }
 
 fn reversed(estate: &Estate) -> Estate {
@@ -52,6 +68,18 @@ proptest! {
         let again = solve(&after);
         prop_assert!(again.changes.is_empty(), "{found:#?}\nthen {again:#?}");
         prop_assert_eq!(again.cost_after, found.cost_after);
+    }
+}
+
+proptest! {
+    #![proptest_config(generator::fixed_cases(200))]
+
+    #[test]
+    fn many_nodes_consolidated_leave_nothing_to_do(estate in crowded()) {
+        let estate = free_of_min_values(estate);
+        let found = solve(&estate);
+        let again = solve(&estates::carried_out(&estate, &found));
+        prop_assert!(again.changes.is_empty(), "{found:#?}\nthen {again:#?}");
     }
 }
 
