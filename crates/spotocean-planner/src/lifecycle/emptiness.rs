@@ -5,7 +5,6 @@
 
 use spotocean_api::disruption::Consolidate;
 use spotocean_api::ocean_node::{OceanNodeReason, OceanNodeStatus, Phase};
-use spotocean_core::id::ObjectKey;
 use spotocean_core::node::Node;
 use spotocean_core::pod::{Pod, PodPhase};
 use spotocean_core::requirement::all_match;
@@ -17,6 +16,7 @@ use super::drain::is_for_empty_nodes;
 use super::fate::Fate;
 use super::leaving::{Decision, Leaving, time};
 use super::view::{Member, Standing, View, span};
+use crate::provisioning::in_flight::is_for;
 
 /// Whether only daemons and mirrors are on the node.
 fn is_empty(member: &Member<'_>) -> bool {
@@ -84,14 +84,6 @@ pub(super) fn decide(
 
 /// Whether somebody counts on the node: an annotation, or a pod that is about to be bound there.
 fn is_awaited(view: &View<'_>, member: &Member<'_>, node: &Node) -> bool {
-    let is_for = |key: &ObjectKey| {
-        member
-            .own
-            .spec
-            .for_pods
-            .iter()
-            .any(|pod| pod.namespace == key.namespace.as_str() && pod.name == *key.name)
-    };
     node.do_not_disrupt
         || view
             .snapshot
@@ -104,7 +96,7 @@ fn is_awaited(view: &View<'_>, member: &Member<'_>, node: &Node) -> bool {
                 // A pod that the scheduler has looked at and found no node for does not fit here either.
                 is_coming
                     && (is_nominated
-                        || is_for(&pod.key)
+                        || is_for(member.own, &pod.key)
                         || (!pod.is_unschedulable && may_fit(pod, member, node)))
             })
 }

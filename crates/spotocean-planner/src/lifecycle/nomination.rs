@@ -8,13 +8,13 @@
 //! starts with until its pods are nominated, or for [`HOLD`].
 
 use jiff::SignedDuration;
-use spotocean_core::id::ObjectKey;
 use spotocean_core::node::Node;
 
 use super::agenda::Agenda;
 use super::registration::is_unregistered;
 use super::view::{Member, View};
 use crate::command::Command;
+use crate::provisioning::in_flight::pods_of;
 use crate::provisioning::nodes::awaits_binding;
 
 /// How long nominations may hold up a node: they are a hint, and a node without them is as good as any other.
@@ -43,10 +43,8 @@ pub(super) fn nominate(view: &View<'_>, member: &Member<'_>, agenda: &mut Agenda
 }
 
 fn nominations(view: &View<'_>, member: &Member<'_>, node: &Node) -> Vec<Command> {
-    let wanted = &member.own.spec.for_pods;
-    wanted
-        .iter()
-        .filter_map(|pod| view.waiting_pod(&ObjectKey::new(&pod.namespace, &pod.name)))
+    pods_of(member.own)
+        .filter_map(|key| view.waiting_pod(&key))
         .filter(|pod| view.nominations.node(pod).is_none())
         .map(|pod| Command::NominatePod {
             pod: pod.key.clone(),

@@ -15,6 +15,7 @@ use spotocean_api::ocean_node::{OceanNode, OceanNodeReason, Phase};
 use spotocean_core::id::ObjectKey;
 use spotocean_core::pod::Pod;
 
+use super::in_flight::pods_of;
 use crate::digest::hexadecimal;
 use crate::snapshot::{FutileLaunches, Memory, Snapshot};
 
@@ -137,13 +138,6 @@ pub fn remember(snapshot: &Snapshot) -> BTreeMap<Arc<str>, FutileLaunches> {
         }
     }
     remembered
-}
-
-fn pods_of(own: &OceanNode) -> impl Iterator<Item = ObjectKey> {
-    own.spec
-        .for_pods
-        .iter()
-        .map(|pod| ObjectKey::new(&pod.namespace, &pod.name))
 }
 
 fn is_futile(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use spotocean_api::ocean_launch::{FleetOverride, LaunchPhase, OceanLaunch};
 use spotocean_api::ocean_node::{OceanNode, Phase};
-use spotocean_core::id::{PoolKey, SubnetId};
+use spotocean_core::id::{ObjectKey, PoolKey, SubnetId};
 use spotocean_core::kubelet::PodDensity;
 use spotocean_core::offering::Market;
 
@@ -62,6 +62,19 @@ pub fn pool_of(node: &OceanNode) -> PoolKey {
         ocean: node.spec.ocean_name.as_str().into(),
         pool: node.spec.pool_name.as_str().into(),
     }
+}
+
+/// The pods an OceanNode was bought for.
+pub fn pods_of(node: &OceanNode) -> impl Iterator<Item = ObjectKey> {
+    let pods = node.spec.for_pods.iter();
+    pods.map(|pod| ObjectKey::new(&pod.namespace, &pod.name))
+}
+
+/// Whether an OceanNode was bought for this pod.
+#[must_use]
+pub fn is_for(node: &OceanNode, pod: &ObjectKey) -> bool {
+    let mut pods = node.spec.for_pods.iter();
+    pods.any(|wanted| *wanted.name == *pod.name && wanted.namespace == pod.namespace.as_str())
 }
 
 /// The market an OceanNode's instance is in, once it has one.

@@ -22,7 +22,7 @@ use spotocean_core::resources::Resources;
 use spotocean_core::taint::{Taint, untolerated};
 use spotocean_solver::problem::{NodeRef, PlacementNode};
 
-use super::in_flight::{launches_by_name, market_of, markets, phase, pool_of};
+use super::in_flight::{launches_by_name, market_of, markets, phase, pods_of, pool_of};
 use super::nominations::Nominations;
 use super::supply::{Stock, Supply, zone_labels};
 use crate::snapshot::Snapshot;
@@ -212,12 +212,8 @@ impl<'a> Survey<'a> {
 
     /// The waiting pods an OceanNode was bought for.
     fn nominate(&self, own: &OceanNode, landscape: &mut Landscape) -> Vec<Arc<Pod>> {
-        let keys = own
-            .spec
-            .for_pods
-            .iter()
-            .map(|pod| ObjectKey::new(&pod.namespace, &pod.name));
-        keys.filter(|key| landscape.nominated.insert(key.clone()))
+        pods_of(own)
+            .filter(|key| landscape.nominated.insert(key.clone()))
             .filter_map(|key| self.pending.get(&key).map(|pod| (*pod).clone()))
             .collect()
     }

@@ -12,6 +12,7 @@ use spotocean_api::ocean_node::OceanNode;
 use spotocean_core::id::{InstanceId, NodeName};
 use spotocean_core::pod::Pod;
 
+use super::in_flight::is_for;
 use super::nodes::{awaits_binding, instance_of, is_leaving};
 use crate::snapshot::Snapshot;
 
@@ -50,16 +51,9 @@ impl<'a> Nominations<'a> {
     pub fn node<'p>(&self, pod: &'p Pod) -> Option<&'p NodeName> {
         let node = pod.nominated_node.as_ref()?;
         let holds = match self.staying.get(node)? {
-            Some(own) if is_for(own, pod) => awaits_binding(own, self.now),
+            Some(own) if is_for(own, &pod.key) => awaits_binding(own, self.now),
             _ => true,
         };
         holds.then_some(node)
     }
-}
-
-fn is_for(own: &OceanNode, pod: &Pod) -> bool {
-    own.spec
-        .for_pods
-        .iter()
-        .any(|wanted| *wanted.name == *pod.key.name && wanted.namespace == pod.key.namespace.as_str())
 }
