@@ -6,6 +6,8 @@ use serde::Serialize;
 use spotocean_core::id::{ObjectKey, PoolKey, Zone};
 use spotocean_core::money::PricePerHour;
 use spotocean_planner::plan::Provision;
+use spotocean_planner::provisioning::in_flight::pods_of;
+use spotocean_planner::provisioning::nominations::Nominations;
 use spotocean_planner::snapshot::Snapshot;
 use spotocean_solver::problem::NodeRef;
 use spotocean_solver::solution::{NewNode, Reason, Solution};
@@ -214,11 +216,13 @@ fn unschedulable(snapshot: &Snapshot, names: &PoolNames, solution: &Solution) ->
     .collect()
 }
 
-/// Pods that a node on its way was bought for.
+/// Pods that a node on its way was bought for, or that are to be bound to one that is there.
 fn nominated(snapshot: &Snapshot) -> BTreeSet<ObjectKey> {
-    let pods = snapshot.ocean_nodes.iter().flat_map(|own| &own.spec.for_pods);
-    pods.map(|pod| ObjectKey::new(&pod.namespace, &pod.name))
-        .collect()
+    let bought_for = snapshot.ocean_nodes.iter().flat_map(|own| pods_of(own));
+    let nominations = Nominations::of(snapshot);
+    let pods = snapshot.pods.iter();
+    let named = pods.filter(|pod| nominations.node(pod).is_some());
+    bought_for.chain(named.map(|pod| pod.key.clone())).collect()
 }
 
 fn not_served(snapshot: &Snapshot, names: &PoolNames) -> Vec<WhyNot> {

@@ -101,6 +101,24 @@ fn room_on_nodes_that_are_there_is_used_first() {
 }
 
 #[test]
+fn a_pod_that_is_to_be_bound_to_a_node_that_is_there_is_left_alone() {
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nstatus:\n  allocatable: {cpu: '2', memory: 8Gi, pods: '10'}\n  conditions: [{type: Ready, status: 'True'}]\n";
+    let nominated = |node: &str| {
+        let status = format!("status: {{phase: Pending, nominatedNodeName: {node}}}");
+        pod("preempts", "1", "1Gi").replace("status: {phase: Pending}", &status)
+    };
+    let answer = |node_name: &str| simulate(OCEAN, &documents(&[node.into(), nominated(node_name)])).json();
+    let there = answer("n1");
+    assert_eq!(there["unschedulable"], json!([]), "its node is there");
+    assert_eq!(there["newNodes"], json!([]));
+    assert_eq!(
+        answer("gone")["existing"][0]["pods"],
+        json!(["shop/preempts"]),
+        "a void nomination"
+    );
+}
+
+#[test]
 fn a_pod_that_fits_nothing_is_told_why() {
     let run = simulate(
         OCEAN,
