@@ -97,12 +97,12 @@ pub(crate) fn tag_key_length() -> Rule {
 }
 
 /// EC2 keeps such keys apart, but IAM conditions read them as one (IAM User Guide, "Case sensitivity" of tag keys),
-/// so that a policy could not tell what it allows.
+/// so that a policy could not tell what it allows. The sentence names them in lower case, as a map has no order.
 pub(crate) fn tag_key_case() -> Rule {
     rule_saying(
         format!("!has(self.tags) || self.tags.all(k, {ONE_IN_ANY_CASE})"),
         format!(
-            "'tags has keys that differ only in case from ' + self.tags.filter(k, !({ONE_IN_ANY_CASE}))[0] + \
+            "'tags has keys that differ only in case, ' + self.tags.filter(k, !({ONE_IN_ANY_CASE}))[0].lowerAscii() + \
              ': keep one of them, IAM policies read them as the same key'"
         ),
     )
