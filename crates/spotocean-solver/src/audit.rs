@@ -5,17 +5,23 @@
 //! a domain that got less than its share may leave others too full, and a pod
 //! that was to be joined may be missing.
 
-use std::collections::BTreeSet;
-
-use crate::load::Load;
+use crate::census::{Census, Spot};
+use crate::grounding::{Grounding, Pair};
 use crate::model::Model;
-use crate::plan::{Facts, Plan, PlannedNode};
+use crate::plan::{Facts, Plan};
 use crate::solution::Reason;
 use crate::topology::{Counter, Policy};
 
 /// Takes out what would not be bound, until everything left would be.
 pub(crate) fn audit<'p>(model: &Model<'p>, plan: &mut Plan<'p>) {
-    while drop_unsupported(model, plan) || drop_skewed(model, plan) {}
+    let census = Census::of(model, plan);
+    let mut audit = Audit {
+        model,
+        census,
+        is_unsure: true,
+        doubtful: vec![true; model.topology.counters.len()],
+    };
+    while audit.drop_unsupported(plan) || audit.drop_skewed(plan) {}
     plan.drop_empty_nodes();
     for node in 0..plan.nodes.len() {
         let classes = plan.nodes[node].load.classes.clone();
@@ -29,15 +35,14 @@ pub(crate) fn audit<'p>(model: &Model<'p>, plan: &mut Plan<'p>) {
 /// Domains that planned nodes may bring and that the assignment did not reckon with.
 pub(crate) fn surprising_domains(model: &Model<'_>, plan: &Plan<'_>) -> Facts {
     let mut facts = Facts::default();
+    let census = Census::of(model, plan);
     for (index, counter) in model.topology.counters.iter().enumerate() {
         let is_held = plan.ledger.holders[index].iter().any(|count| *count > 0);
         if !is_held || !matches!(counter.policy, Policy::Spread { .. }) {
             continue;
         }
-        let values = plan
-            .nodes
-            .iter()
-            .flat_map(|node| possible_values(model, counter, node));
+        let stocks = census.stocks.iter();
+        let values = stocks.flat_map(|stock| stock.possible_values(model, counter));
         let known = &plan.ledger.domains[index];
         facts
             .domains
@@ -46,254 +51,152 @@ pub(crate) fn surprising_domains(model: &Model<'_>, plan: &Plan<'_>) -> Facts {
     facts
 }
 
-/// The domains of a counter that a node may turn out to be in.
-fn possible_values(model: &Model<'_>, counter: &Counter, node: &PlannedNode<'_>) -> BTreeSet<usize> {
-    let cells = node
-        .candidates
-        .iter()
-        .map(|offer| model.market.offers[*offer].cell);
-    cells
-        .filter(|cell| counter.counts_cell[*cell])
-        .filter_map(|cell| model.market.cells[cell].values[counter.key])
-        .collect()
+/// A plan being looked at.
+struct Audit<'m, 'p> {
+    model: &'m Model<'p>,
+    /// Where its pods are.
+    census: Census,
+    /// Whether affinities must be looked at (again).
+    is_unsure: bool,
+    /// Counters that must be.
+    doubtful: Vec<bool>,
 }
 
-/// The value that a node is sure to have: every candidate has it.
-fn value_of(model: &Model<'_>, key: usize, node: &PlannedNode<'_>) -> Option<usize> {
-    node.pins
-        .iter()
-        .find(|(pinned, _)| *pinned == key)
-        .map_or_else(|| model.market.cells[node.cell].values[key], |(_, value)| *value)
-}
-
-/// A place's pods with its values.
-struct Spot<'a, 'p> {
-    load: &'a Load<'p>,
-    site: Option<usize>,
-    node: Option<&'a PlannedNode<'p>>,
-}
-
-impl Spot<'_, '_> {
-    fn value(&self, model: &Model<'_>, key: usize) -> Option<usize> {
-        match (self.site, self.node) {
-            (Some(site), _) => model.sites.sites[site].values[key],
-            (None, Some(node)) => value_of(model, key, node),
-            (None, None) => None,
+impl<'p> Audit<'_, 'p> {
+    fn take_out(&mut self, plan: &mut Plan<'p>, spot: usize, (class, count): (usize, i64), reason: Reason) {
+        match spot.checked_sub(plan.nodes.len()) {
+            None => plan.nodes[spot].load.remove(self.model, class, count),
+            Some(site) => plan.sites[site].remove(self.model, class, count),
+        }
+        plan.waiting[class] += count;
+        plan.dropped.insert(class, reason);
+        self.census.take(spot, class, count);
+        self.is_unsure = true;
+        let topology = &self.model.topology;
+        for index in topology.held[class].iter().chain(&topology.counted[class]) {
+            self.doubtful[*index] = true;
         }
     }
 
-    /// Whether its pods count for certain, and whether they may.
-    fn counts(&self, model: &Model<'_>, counter: &Counter) -> (bool, bool) {
-        if let Some(site) = self.site {
-            return (counter.counts_site[site], counter.counts_site[site]);
-        }
-        let candidates = self.node.iter().flat_map(|node| &node.candidates);
-        let mut counts = candidates.map(|offer| counter.counts_cell[model.market.offers[*offer].cell]);
-        (counts.clone().all(|each| each), counts.any(|each| each))
-    }
-}
-
-/// Planned nodes first: a pod is taken from a node to buy before one that is there.
-fn spots<'a, 'p>(plan: &'a Plan<'p>) -> Vec<Spot<'a, 'p>> {
-    let nodes = plan.nodes.iter().map(|node| Spot {
-        load: &node.load,
-        site: None,
-        node: Some(node),
-    });
-    let sites = plan.sites.iter().enumerate().map(|(site, load)| Spot {
-        load,
-        site: Some(site),
-        node: None,
-    });
-    nodes.chain(sites).collect()
-}
-
-fn take_out<'p>(
-    model: &Model<'p>,
-    plan: &mut Plan<'p>,
-    spot: usize,
-    (class, count): (usize, i64),
-    reason: Reason,
-) {
-    let nodes = plan.nodes.len();
-    match spot.checked_sub(nodes) {
-        None => plan.nodes[spot].load.remove(model, class, count),
-        Some(site) => plan.sites[site].remove(model, class, count),
-    }
-    plan.waiting[class] += count;
-    plan.dropped.insert(class, reason);
-}
-
-/// Takes out pods whose affinity no placed pod satisfies in an order that can happen.
-fn drop_unsupported<'p>(model: &Model<'p>, plan: &mut Plan<'p>) -> bool {
-    let seekers: Vec<usize> = (0..model.classes.len())
-        .filter(|class| model.topology.groups[*class].is_some())
-        .collect();
-    if seekers.is_empty() {
-        return false;
-    }
-    let orphans: Vec<(usize, (usize, i64))> = {
-        let spots = spots(plan);
-        let grounded = grounded(model, &spots, &seekers);
-        let loads = spots.iter().enumerate();
-        loads
-            .flat_map(|(index, spot)| spot.load.classes.iter().map(move |entry| (index, *entry)))
-            .filter(|(index, (class, _))| {
-                !grounded.contains(&(*class, *index))
-                    || !holds_as_last(model, &spots, &grounded, *class, *index)
-            })
-            .collect()
-    };
-    for (spot, entry) in &orphans {
-        take_out(model, plan, *spot, *entry, Reason::PodAffinity);
-    }
-    !orphans.is_empty()
-}
-
-/// Class and spot pairs that can be bound in some order: those that seek
-/// nothing, then whatever finds a mate among these, again and again.
-fn grounded(model: &Model<'_>, spots: &[Spot<'_, '_>], seekers: &[usize]) -> BTreeSet<(usize, usize)> {
-    let all = spots.iter().enumerate();
-    let all = all.flat_map(|(index, spot)| spot.load.classes.iter().map(move |(class, _)| (*class, index)));
-    let (mut waiting, mut grounded): (BTreeSet<_>, BTreeSet<_>) =
-        all.partition(|(class, _)| seekers.contains(class));
-    loop {
-        let next: Vec<(usize, usize)> = waiting
-            .iter()
-            .copied()
-            .filter(|(class, spot)| finds_mate(model, spots, &grounded, *class, *spot))
-            .collect();
-        let first = waiting
-            .iter()
-            .copied()
-            .find(|(class, _)| next.is_empty() && may_be_first(model, &grounded, *class));
-        if next.is_empty() && first.is_none() {
-            return grounded;
-        }
-        for pair in next.into_iter().chain(first) {
-            waiting.remove(&pair);
-            grounded.insert(pair);
-        }
-    }
-}
-
-fn may_be_first(model: &Model<'_>, grounded: &BTreeSet<(usize, usize)>, class: usize) -> bool {
-    model.topology.groups[class].as_ref().is_some_and(|group| {
-        let is_met = grounded.iter().any(|(other, _)| group.members[*other]);
-        group.is_own_member && group.residents_in_domains == 0 && !is_met
-    })
-}
-
-/// A pod bound first because it had no mate must not find, when bound last,
-/// that its mates went elsewhere.
-fn holds_as_last(
-    model: &Model<'_>,
-    spots: &[Spot<'_, '_>],
-    grounded: &BTreeSet<(usize, usize)>,
-    class: usize,
-    spot: usize,
-) -> bool {
-    if model.topology.groups[class].is_none() || spots[spot].load.count(class) > 1 {
-        return true;
-    }
-    let mut others = grounded.clone();
-    others.remove(&(class, spot));
-    finds_mate(model, spots, &others, class, spot) || may_be_first(model, &others, class)
-}
-
-/// In the domain of each of the class's terms there is a mate.
-fn finds_mate(
-    model: &Model<'_>,
-    spots: &[Spot<'_, '_>],
-    grounded: &BTreeSet<(usize, usize)>,
-    class: usize,
-    spot: usize,
-) -> bool {
-    let topology = &model.topology;
-    let Some(group) = topology.groups[class].as_ref() else {
-        return true;
-    };
-    let mates = || {
-        grounded
-            .iter()
-            .filter(|(other, _)| group.members[*other])
-            .map(|(_, at)| *at)
-    };
-    let on_host = || {
-        let resident = spots[spot].site.is_some_and(|site| group.residents[site] > 0);
-        resident || mates().any(|at| at == spot)
-    };
-    let in_domain = |index: &usize| {
-        let counter = &topology.counters[*index];
-        let Some(value) = spots[spot].value(model, counter.key) else {
+    /// Takes out pods whose affinity no placed pod satisfies in an order that can happen.
+    fn drop_unsupported(&mut self, plan: &mut Plan<'p>) -> bool {
+        if !std::mem::take(&mut self.is_unsure) {
             return false;
-        };
-        counter.residents[value] > 0 || mates().any(|at| spots[at].value(model, counter.key) == Some(value))
-    };
-    let is_affinity = |index: &&usize| topology.counters[**index].policy == Policy::Together;
-    (!group.is_on_host || on_host()) && topology.held[class].iter().filter(is_affinity).all(in_domain)
-}
+        }
+        let orphans = self.orphans();
+        for (class, spot, count) in &orphans {
+            self.take_out(plan, *spot, (*class, *count), Reason::PodAffinity);
+        }
+        !orphans.is_empty()
+    }
 
-/// Takes out one pod that a spread would not admit if it came last.
-fn drop_skewed<'p>(model: &Model<'p>, plan: &mut Plan<'p>) -> bool {
-    for (index, counter) in model.topology.counters.iter().enumerate() {
-        if plan.ledger.holders[index].iter().all(|count| *count == 0) {
-            continue;
+    /// Class, spot and pods of those that no order would bind, or none that puts them last.
+    fn orphans(&self) -> Vec<(usize, usize, i64)> {
+        let groups = &self.model.topology.groups;
+        if groups.iter().all(Option::is_none) {
+            return Vec::new();
         }
-        if let Some((spot, count)) = skewed(model, plan, counter) {
-            take_out(model, plan, spot, (counter.holder, count), Reason::TopologySpread);
-            return true;
+        let mut grounding = Grounding::of(self.model, &self.census);
+        let mut waiting: Vec<Pair> = Vec::new();
+        for (class, holders) in self.census.by_class.iter().enumerate() {
+            let pairs = holders.iter().map(|(spot, _)| (class, *spot));
+            if groups[class].is_some() {
+                waiting.extend(pairs);
+            } else {
+                pairs.for_each(|pair| grounding.bind(pair));
+            }
         }
+        grounding.bind_in_turn(&mut waiting);
+        let mut orphans = Vec::new();
+        for (class, holders) in self.census.by_class.iter().enumerate() {
+            for (spot, count) in holders.iter().filter(|_| groups[class].is_some()) {
+                let is_bound = waiting.binary_search(&(class, *spot)).is_err();
+                if !is_bound || (*count <= 1 && !grounding.holds_as_last((class, *spot))) {
+                    orphans.push((class, *spot, *count));
+                }
+            }
+        }
+        orphans
     }
-    false
-}
 
-fn skewed(model: &Model<'_>, plan: &Plan<'_>, counter: &Counter) -> Option<(usize, i64)> {
-    let Policy::Spread {
-        max_skew,
-        min_domains,
-    } = counter.policy
-    else {
-        return None;
-    };
-    let spots = spots(plan);
-    // Which candidate EC2 takes may decide whether a node counts: the domain
-    // judged is taken as full, and the emptiest as empty, as either can make it.
-    let mut fullest = counter.residents.clone();
-    let mut least = counter.residents.clone();
-    let mut possible = counter.domains.clone();
-    let mut certain = counter.domains.clone();
-    for spot in &spots {
-        let members = spot.load.planned_members(&counter.members);
-        let Some(value) = spot.value(model, counter.key) else {
-            continue;
-        };
-        let (always, sometimes) = spot.counts(model, counter);
-        fullest[value] += if sometimes { members } else { 0 };
-        least[value] += if always { members } else { 0 };
-        certain[value] |= always;
-    }
-    for node in spots.iter().filter_map(|spot| spot.node) {
-        for value in possible_values(model, counter, node) {
-            possible[value] = true;
+    /// Takes out one pod that a spread would not admit if it came last.
+    fn drop_skewed(&mut self, plan: &mut Plan<'p>) -> bool {
+        let model = self.model;
+        for (index, counter) in model.topology.counters.iter().enumerate() {
+            let is_held = || plan.ledger.holders[index].iter().any(|count| *count > 0);
+            if !self.doubtful[index] || !is_held() {
+                continue;
+            }
+            if let Some((spot, count)) = self.skewed(counter) {
+                self.take_out(plan, spot, (counter.holder, count), Reason::TopologySpread);
+                return true;
+            }
+            self.doubtful[index] = false;
         }
+        false
     }
-    let number = i64::try_from(certain.iter().filter(|is_domain| **is_domain).count()).unwrap_or(i64::MAX);
-    let present = possible.iter().zip(&least).filter(|(is_domain, _)| **is_domain);
-    let emptiest = if number < min_domains {
-        0
-    } else {
-        present.map(|(_, count)| *count).min().unwrap_or(0)
-    };
-    spots.iter().enumerate().find_map(|(index, spot)| {
-        let held = spot.load.count(counter.holder);
-        let value = spot.value(model, counter.key)?;
-        let excess = fullest[value] - emptiest - max_skew;
-        let taken = if counter.members[counter.holder] {
-            excess.min(held)
+
+    fn skewed(&self, counter: &Counter) -> Option<(usize, i64)> {
+        let Policy::Spread {
+            max_skew,
+            min_domains,
+        } = counter.policy
+        else {
+            return None;
+        };
+        let (fullest, emptiest) = self.extremes(counter, min_domains);
+        let holders = self.census.by_class[counter.holder].iter();
+        holders.copied().find_map(|(spot, held)| {
+            let value = self.census.value(self.model, spot, counter.key)?;
+            let excess = fullest[value] - emptiest - max_skew;
+            let taken = if counter.members[counter.holder] {
+                excess.min(held)
+            } else {
+                held
+            };
+            (excess > 0).then_some((spot, taken))
+        })
+    }
+
+    /// The most members that each domain may come to have, and the fewest that any will.
+    ///
+    /// Which candidate EC2 takes may decide whether a node counts: the domain
+    /// judged is taken as full, and the emptiest as empty, as either can make it.
+    fn extremes(&self, counter: &Counter, min_domains: i64) -> (Vec<i64>, i64) {
+        let (model, census) = (self.model, &self.census);
+        let mut fullest = counter.residents.clone();
+        let mut least = counter.residents.clone();
+        let mut possible = counter.domains.clone();
+        let mut certain = counter.domains.clone();
+        let counts = census.counts(counter);
+        for (stock, standing) in census.stocks.iter().zip(&counts) {
+            for value in stock.possible_values(model, counter) {
+                possible[value] = true;
+            }
+            if let Some(value) = stock.value(counter.key) {
+                certain[value] |= standing.always;
+            }
+        }
+        for class in (0..counter.members.len()).filter(|class| counter.members[*class]) {
+            for (spot, members) in &census.by_class[class] {
+                let Some(value) = census.value(model, *spot, counter.key) else {
+                    continue;
+                };
+                let (always, sometimes) = match census.spots[*spot] {
+                    Spot::Site(site) => (counter.counts_site[site], counter.counts_site[site]),
+                    Spot::Node(stock) => (counts[stock].always, counts[stock].sometimes),
+                };
+                fullest[value] += if sometimes { *members } else { 0 };
+                least[value] += if always { *members } else { 0 };
+            }
+        }
+        let number = i64::try_from(certain.iter().filter(|is_domain| **is_domain).count());
+        let present = possible.iter().zip(&least).filter(|(is_domain, _)| **is_domain);
+        let emptiest = if number.unwrap_or(i64::MAX) < min_domains {
+            0
         } else {
-            held
+            present.map(|(_, count)| *count).min().unwrap_or(0)
         };
-        (held > 0 && excess > 0).then_some((index, taken))
-    })
+        (fullest, emptiest)
+    }
 }
