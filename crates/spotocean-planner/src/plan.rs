@@ -38,6 +38,8 @@ pub struct Provision {
     pub few_markets: BTreeMap<OceanName, Arc<str>>,
     /// Nodes of each ocean that the launch brake holds back.
     pub held: BTreeMap<OceanName, u32>,
+    /// Nodes of each ocean that follow once EC2 has answered the launches before them.
+    pub following: BTreeMap<OceanName, u32>,
     /// Memory after this look, as far as provisioning changes it.
     pub memory: Memory,
     /// When provisioning wants to look again.

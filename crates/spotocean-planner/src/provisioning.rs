@@ -3,15 +3,21 @@
 //! Reads what each pool could buy ([`supply`]), what there is and what is on
 //! its way ([`nodes`]), asks the solver, and turns its answer into launches:
 //! limits are counted at the worst that EC2 may choose ([`limits`]), equal
-//! nodes become one launch or are split so that share caps hold ([`share`]),
-//! and the brake cuts the rest. Spot comes first; on-demand offers enter only
-//! for pods that no spot market could take. Knows nothing of removing nodes.
+//! nodes are dealt to launches of this look or of one that follows EC2's
+//! answers, so that share caps hold ([`rounds`]), pods that caps leave dear
+//! places only are planned anew, and the brake cuts the rest. Spot comes first;
+//! on-demand offers enter only for pods that no spot market could take. Knows
+//! nothing of removing nodes.
 
+mod anew;
+mod books;
 pub mod brake;
 pub mod consolidation;
 pub mod cooldown;
+mod counter;
 mod defaults;
 pub mod estimate;
+mod even;
 mod exclusive;
 pub mod explanation;
 mod fallback;
@@ -23,6 +29,7 @@ mod lots;
 pub mod nodes;
 pub mod nominations;
 mod pods;
+pub mod rounds;
 pub mod share;
 pub mod supply;
 mod undecided;
@@ -35,7 +42,7 @@ use spotocean_api::condition::Reason as ConditionReason;
 use spotocean_api::spot_ocean::Mode;
 use spotocean_core::id::{ObjectKey, OceanName, PoolKey};
 use spotocean_core::pod::Pod;
-use spotocean_solver::problem::PoolClosed;
+use spotocean_solver::problem::{PendingPod, PoolClosed};
 use spotocean_solver::solution::Solution;
 
 use crate::command::{Command, Lane, Planned, Purchase};
@@ -48,7 +55,7 @@ use limits::Ledger;
 use nodes::Landscape;
 use supply::{Supply, supply};
 
-/// When to look again while something is held back by the brake or a probe.
+/// When to look again at the latest while something is held back by the brake, a probe or an answer.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
 
 /// Everything one pass works on.
@@ -189,14 +196,15 @@ impl Pass<'_> {
         let mut ledger = Ledger::of(self.snapshot);
         let mut solution = self.solve(supplies, waiting.pods, &mut ledger);
         solution.unplaced.extend(waiting.refused);
-        let held = if acts {
-            // Before lots are made: a share of what is bought now must not be of what is bought later.
-            let allowance = brake::allowance(self.snapshot).min(solution.new_nodes.len());
-            solution.new_nodes.split_off(allowance)
-        } else {
-            Vec::new()
+        let allowance = match acts {
+            true => brake::allowance(self.snapshot),
+            false => usize::MAX,
         };
-        let made = self.lots(supplies, &mut solution);
+        // Before lots are made: a share of what is bought now must not be of what is bought later.
+        let held = solution
+            .new_nodes
+            .split_off(allowance.min(solution.new_nodes.len()));
+        let made = self.lots(supplies, &mut solution, allowance);
         provision.few_markets.extend(made.few_markets);
         if acts {
             let purchases = self.purchases(supplies, made.lots, &mut provision.closed);
@@ -210,11 +218,20 @@ impl Pass<'_> {
         let bought = Bought::of(&solution);
         let buying = solution.new_nodes.iter().map(|node| node.pool.ocean.clone());
         provision.bought.extend(buying.map(|ocean| (ocean, bought)));
-        if is_held || made.is_probing {
+        let is_following = acts && !made.following.is_empty();
+        if acts {
+            provision.following.extend(made.following);
+        }
+        if is_held || is_following || made.is_probing {
             let soon = self.snapshot.now + SOON;
             provision.next_look = Some(provision.next_look.map_or(soon, |next| next.min(soon)));
         }
         merge(&mut provision.solution, solution);
+    }
+
+    /// The pods that wait for pools with these supplies.
+    fn waiting(&self, supplies: &[&Supply]) -> Vec<PendingPod> {
+        pods::waiting(self.snapshot, supplies, &self.landscape.nominated, &self.gave_up).pods
     }
 
     /// The purchases of lots.

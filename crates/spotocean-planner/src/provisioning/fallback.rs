@@ -29,10 +29,10 @@ use crate::pool::PoolView;
 use crate::vocabulary;
 
 /// Offers by pool, capacity type and market.
-struct Offers<'a>(BTreeMap<(&'a PoolKey, CapacityType, &'a Market), &'a Offer>);
+pub(super) struct Offers<'a>(BTreeMap<(&'a PoolKey, CapacityType, &'a Market), &'a Offer>);
 
 impl<'a> Offers<'a> {
-    fn of(supplies: &[&'a Supply]) -> Self {
+    pub(super) fn of(supplies: &[&'a Supply]) -> Self {
         let stocks = supplies
             .iter()
             .filter_map(|supply| Some((&supply.view.key, supply.state.as_ref().ok()?)));
@@ -53,7 +53,7 @@ impl<'a> Offers<'a> {
 
 /// Which offers a question holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Round {
+pub(super) enum Round {
     /// Spot; on demand only in pools that ask for nothing else.
     First,
     /// On demand, where pools fall back to it.
@@ -130,7 +130,13 @@ impl Pass<'_> {
         })
     }
 
-    fn problem(&self, supplies: &[&Supply], pods: Vec<PendingPod>, round: Round, ledger: &Ledger) -> Problem {
+    pub(super) fn problem(
+        &self,
+        supplies: &[&Supply],
+        pods: Vec<PendingPod>,
+        round: Round,
+        ledger: &Ledger,
+    ) -> Problem {
         Problem {
             pods,
             nodes: self.landscape.nodes.clone(),
@@ -163,7 +169,7 @@ impl Pass<'_> {
     }
 
     /// Keeps of the new nodes what limits allow; pods of the others are left over.
-    fn keep_within(&self, solution: &mut Solution, offers: &Offers<'_>, ledger: &mut Ledger) {
+    pub(super) fn keep_within(&self, solution: &mut Solution, offers: &Offers<'_>, ledger: &mut Ledger) {
         let nodes = std::mem::take(&mut solution.new_nodes);
         let (admitted, refused) = ledger.admit(nodes, |pool, capacity_type, market| {
             offers.get(pool, capacity_type, market).cloned()
@@ -256,7 +262,7 @@ fn flexibility(view: &PoolView, limits: &RemainingLimits) -> usize {
 }
 
 /// Puts the first answer into the second question: pods on nodes that exist, and new nodes with theirs.
-fn settle(problem: &mut Problem, first: &Solution, settled: &[PendingPod], offers: &Offers<'_>) {
+pub(super) fn settle(problem: &mut Problem, first: &Solution, settled: &[PendingPod], offers: &Offers<'_>) {
     let pods: BTreeMap<&ObjectKey, &PendingPod> = settled
         .iter()
         .map(|pending| (&pending.pod.key, pending))

@@ -1,6 +1,7 @@
 //! Pending pods in, purchases out.
 
 mod drought;
+mod rounds;
 
 use std::collections::BTreeSet;
 
@@ -72,11 +73,11 @@ fn closed_reason(world: SnapshotBuilder) -> String {
 
 #[test]
 fn pending_pods_become_launches_that_the_guard_approves() {
-    let snapshot = world(20).build();
+    let snapshot = world(5).build();
     let provision = provision(&snapshot);
     assert_eq!(
         pods_of(&provision).len(),
-        20,
+        5,
         "each pod has its node: {:?}",
         provision.solution.unplaced
     );

@@ -275,6 +275,17 @@ fn reconciling(subject: &Subject<'_>, parts: &[Finding]) -> Finding {
             ),
         );
     }
+    if let Some(following) = subject.provision.following.get(&ocean_name(subject.ocean)) {
+        return finding(
+            condition,
+            ConditionStatus::True,
+            Reason::Launching,
+            format!(
+                "{} on their way, and {following} more follow within seconds, once EC2 has said where these are: shares of the pool hold whatever it picks",
+                counted(share.coming, "node")
+            ),
+        );
+    }
     if share.coming > 0 || buys {
         return finding(
             condition,

@@ -184,6 +184,30 @@ fn what_the_launch_brake_holds_back_is_said_without_calling_it_trouble() {
 }
 
 #[test]
+fn what_follows_an_answer_is_said_without_calling_it_trouble() {
+    let mut world = snapshot().ocean(selecting("shop", &["main"]));
+    for number in 0..20 {
+        world = world.pod(pod(&format!("p{number}")));
+    }
+    let snapshot = answered(world).build();
+    check(
+        &snapshot,
+        &[
+            ("Reconciling", "True", "Launching"),
+            ("CapacityAvailable", "True", "Available"),
+            ("DiversificationReduced", "False", "Diversified"),
+        ],
+    );
+    let conditions = status(&snapshot).conditions.into_iter();
+    let message = conditions
+        .filter(|condition| condition.type_ == "Reconciling")
+        .map(|condition| condition.message)
+        .next()
+        .unwrap();
+    assert!(message.contains("more follow within seconds"), "{message}");
+}
+
+#[test]
 fn nodes_and_money_are_counted() {
     let mut snapshot = world()
         .member("a", "shop", Phase::Initialized)
