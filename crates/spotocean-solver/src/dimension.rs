@@ -83,6 +83,14 @@ pub(crate) fn fits(request: &[i64], free: &[i64]) -> bool {
         .all(|(wanted, there)| *wanted <= 0 || wanted <= there)
 }
 
+/// The lesser of two amounts of everything.
+pub(crate) fn minimum(mut one: Vector, other: Vector) -> Vector {
+    for (least, amount) in one.iter_mut().zip(other) {
+        *least = (*least).min(amount);
+    }
+    one
+}
+
 /// How many times `request` fits, at most `most`.
 pub(crate) fn copies(request: &[i64], free: &[i64], most: i64) -> i64 {
     let bounds = request

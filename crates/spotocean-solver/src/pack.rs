@@ -16,7 +16,7 @@ use spotocean_core::capacity_type::CapacityType;
 use crate::assign::{self, Item};
 use crate::budget::Budget;
 use crate::candidates::{Pin, Wanted};
-use crate::dimension::{CPU, MEMORY};
+use crate::dimension::{self, CPU, MEMORY};
 use crate::ledger::Place;
 use crate::load::Load;
 use crate::model::Model;
@@ -78,7 +78,7 @@ struct Pass<'m, 'p> {
     items_of_cell: Vec<Vec<usize>>,
     /// Offers worth planning with.
     shelf: Vec<usize>,
-    /// Value of one pod per item.
+    /// Value of one pod per item, where a cover has asked.
     values: Vec<i64>,
 }
 
@@ -87,13 +87,13 @@ pub(crate) fn pack<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item
     let levels = levels(model, items);
     let last_level = model.market.pools.iter().map(|pool| pool.tier * 2 + 1).max();
     for level in 0..=last_level.unwrap_or(0) {
-        let pass = pass(model, items, &levels, level);
+        let mut pass = pass(model, items, &levels, level);
         let (mut other, mut other_items) = (plan.clone(), items.to_vec());
         let mut budget = Budget::of(plan.work);
         let is_whole = optimise::optimise(model, plan, items, &pass.items_of_cell, &mut budget);
-        cover(&pass, plan, items);
+        cover(&mut pass, plan, items);
         if !is_whole && items.len() * pass.shelf.len() <= SECOND_OPINION_MAX {
-            cover(&pass, &mut other, &mut other_items);
+            cover(&mut pass, &mut other, &mut other_items);
             if outcome(model, &other, &other_items) < outcome(model, plan, items) {
                 *plan = other;
                 items.clone_from_slice(&other_items);
@@ -143,22 +143,31 @@ fn pass<'m, 'p>(
         .filter(|cell| !items_of_cell[*cell].is_empty())
         .flat_map(|cell| model.market.cells[cell].shelf.iter().copied())
         .collect();
-    let mut values = vec![i64::MAX; items.len()];
-    for (cell, admitted) in items_of_cell.iter().enumerate() {
-        for item in admitted {
-            let price = assign::unit_price(model, items[*item].class, cell);
-            values[*item] = values[*item].min(price);
-        }
-    }
     Pass {
         model,
         items_of_cell,
         shelf,
-        values,
+        values: Vec::new(),
     }
 }
 
-fn cover<'p>(pass: &Pass<'_, 'p>, plan: &mut Plan<'p>, items: &mut [Item]) {
+/// What one pod of each item with pods left is worth: the least it would cost among its own kind.
+fn values(pass: &Pass<'_, '_>, items: &[Item]) -> Vec<i64> {
+    let mut values = vec![i64::MAX; items.len()];
+    for (cell, admitted) in pass.items_of_cell.iter().enumerate() {
+        for item in admitted.iter().filter(|item| items[**item].left > 0) {
+            let price = assign::unit_price(pass.model, items[*item].class, cell);
+            values[*item] = values[*item].min(price);
+        }
+    }
+    values
+}
+
+fn cover<'p>(pass: &mut Pass<'_, 'p>, plan: &mut Plan<'p>, items: &mut [Item]) {
+    if items.iter().all(|item| item.left <= 0) {
+        return;
+    }
+    pass.values = values(pass, items);
     let mut fills: Vec<Option<Fill>> = vec![None; pass.shelf.len()];
     let mut is_stale = vec![true; pass.shelf.len()];
     let mut refused: BTreeSet<usize> = BTreeSet::new();
@@ -204,9 +213,12 @@ fn best_fill(pass: &Pass<'_, '_>, offer: usize, items: &[Item]) -> Option<Fill> 
         .copied()
         .filter(|item| items[*item].left > 0)
         .collect();
+    let requests = open.iter().map(|item| &pass.model.requests[items[*item].class]);
+    let least = requests.cloned().reduce(dimension::minimum)?;
     let mut best: Option<Fill> = None;
     for rule in RULES {
-        let fill = fill(pass, offer, items, &ranked(pass, offer, items, &open, rule));
+        let order = ranked(pass, offer, items, &open, rule);
+        let fill = fill(pass, offer, items, &order, &least);
         if fill.value > 0 && best.as_ref().is_none_or(|known| fill.beats(known)) {
             best = Some(fill);
         }
@@ -238,7 +250,8 @@ fn ranked(pass: &Pass<'_, '_>, offer: usize, items: &[Item], open: &[usize], rul
     ranked.into_iter().map(|(_, item)| item).collect()
 }
 
-fn fill(pass: &Pass<'_, '_>, offer: usize, items: &[Item], order: &[usize]) -> Fill {
+/// Puts in what fits, in this order, while there is room for `least`, than which no item asks for less.
+fn fill(pass: &Pass<'_, '_>, offer: usize, items: &[Item], order: &[usize], least: &[i64]) -> Fill {
     let mut load = Load::of_offer(pass.model, offer);
     let mut fill = Fill {
         picks: Vec::new(),
@@ -251,6 +264,9 @@ fn fill(pass: &Pass<'_, '_>, offer: usize, items: &[Item], order: &[usize]) -> F
             load.add(pass.model, items[*item].class, count);
             fill.picks.push((*item, count));
             fill.value += i128::from(pass.values[*item]) * i128::from(count);
+            if !dimension::fits(least, &load.free) {
+                break;
+            }
         }
     }
     fill
@@ -292,15 +308,8 @@ pub(crate) fn buy<'p>(
     picks: &[(usize, i64)],
     repeats: i64,
 ) -> i64 {
-    let pins: BTreeSet<Pin> = picks
-        .iter()
-        .flat_map(|(item, _)| items[*item].pins(model))
-        .collect();
-    let pins: Vec<Pin> = pins.into_iter().collect();
-    let classes: Vec<(usize, i64)> = picks
-        .iter()
-        .map(|(item, count)| (items[*item].class, *count))
-        .collect();
+    let pins = pins(model, items, picks);
+    let classes = classes(items, picks);
     let wanted = Wanted {
         pool,
         capacity_type,
@@ -308,18 +317,55 @@ pub(crate) fn buy<'p>(
         classes: &classes,
     };
     let bought = plan.buy(model, &wanted, repeats).unwrap_or(0);
-    for (item, count) in picks.iter().filter(|_| bought > 0) {
-        let item = &mut items[*item];
-        item.left -= count * bought;
-        *plan.bought.entry((item.class, item.tuple.clone())).or_insert(0) += count * bought;
+    if bought > 0 {
+        count_bought(plan, items, picks, bought);
     }
     bought
+}
+
+/// Adds pods (items and how many) to a node to buy, where candidates and limits allow.
+pub(crate) fn add<'p>(
+    model: &Model<'p>,
+    plan: &mut Plan<'p>,
+    items: &mut [Item],
+    node: usize,
+    picks: &[(usize, i64)],
+) {
+    let mut more = pins(model, items, picks);
+    more.retain(|pin| !plan.nodes[node].pins.contains(pin));
+    if plan.add(model, node, &more, &classes(items, picks)) {
+        count_bought(plan, items, picks, 1);
+    }
+}
+
+/// What the items' pods demand of their node's domains.
+fn pins(model: &Model<'_>, items: &[Item], picks: &[(usize, i64)]) -> Vec<Pin> {
+    let pins = picks.iter().flat_map(|(item, _)| items[*item].pins(model));
+    let pins: BTreeSet<Pin> = pins.collect();
+    pins.into_iter().collect()
+}
+
+fn classes(items: &[Item], picks: &[(usize, i64)]) -> Vec<(usize, i64)> {
+    let classes = picks.iter().map(|(item, count)| (items[*item].class, *count));
+    classes.collect()
+}
+
+/// Takes what has been bought for off the items.
+fn count_bought(plan: &mut Plan<'_>, items: &mut [Item], picks: &[(usize, i64)], nodes: i64) {
+    for (item, count) in picks {
+        let item = &mut items[*item];
+        item.left -= count * nodes;
+        *plan.bought.entry((item.class, item.tuple.clone())).or_insert(0) += count * nodes;
+    }
 }
 
 /// Nodes for one class alone, fewer pods each until enough substitutes carry
 /// them: `minValues` may refuse every fuller node.
 fn buy_alone<'p>(pass: &Pass<'_, 'p>, plan: &mut Plan<'p>, items: &mut [Item]) {
     for item in 0..items.len() {
+        if items[item].left <= 0 {
+            continue;
+        }
         let cells = (0..pass.items_of_cell.len()).filter(|cell| pass.items_of_cell[*cell].contains(&item));
         let sources: BTreeSet<(usize, CapacityType)> = cells
             .clone()

@@ -132,16 +132,35 @@ impl<'p> Plan<'p> {
     /// Adds a pod to a node to buy, taking larger types where needed; says whether that was possible.
     /// Host rules are the caller's to check; the ledger is not touched.
     pub(crate) fn enlarge(&mut self, model: &Model<'p>, node: usize, class: usize) -> bool {
-        let planned = &self.nodes[node];
+        self.add(model, node, &[], &[(class, 1)])
+    }
+
+    /// Adds pods that demand these pins too to a node to buy; says whether that was possible.
+    /// The ledger is not touched.
+    pub(crate) fn add(
+        &mut self,
+        model: &Model<'p>,
+        node: usize,
+        pins: &[Pin],
+        pods: &[(usize, i64)],
+    ) -> bool {
+        let planned = &mut self.nodes[node];
+        let before = planned.pins.len();
         let mut classes = planned.load.classes.clone();
-        match classes.iter_mut().find(|(known, _)| *known == class) {
-            Some((_, count)) => *count += 1,
-            None => classes.push((class, 1)),
+        for (class, count) in pods {
+            match classes.iter_mut().find(|(known, _)| known == class) {
+                Some((_, present)) => *present += count,
+                None => classes.push((*class, *count)),
+            }
         }
+        planned.pins.extend_from_slice(pins);
         if !self.choose_again(model, node, &classes) {
+            self.nodes[node].pins.truncate(before);
             return false;
         }
-        self.waiting[class] -= 1;
+        for (class, count) in pods {
+            self.waiting[*class] -= count;
+        }
         true
     }
 

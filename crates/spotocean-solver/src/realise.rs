@@ -7,13 +7,15 @@
 //! others off its node costs least beside pods that keep the same ones off. So
 //! small nodes come first, each takes up pods of one such rule (the one with most
 //! pods left), then pods that rules are about, then those that no rule concerns.
-//! Each is put where [`crate::load`] allows; what finds no place stays an item.
+//! Each is put where [`crate::load`] allows. At the end nodes are filled up with what
+//! is left over, those first that got fewer pods than the packing has them hold;
+//! what finds no place even so stays an item.
 
 use crate::assign::Item;
 use crate::load::Load;
 use crate::model::Model;
 use crate::pack;
-use crate::packing::Packing;
+use crate::packing::{self, Packing};
 use crate::plan::Plan;
 use crate::rounding::Lot;
 
@@ -26,6 +28,7 @@ pub(crate) fn realise<'p>(
     lots: &[Lot],
 ) {
     let mut handing = Handing::of(model, items, packing);
+    let mut nodes = Vec::new();
     for lot in handing.in_order(lots) {
         let offer = packing.bins[lot.pattern.bin].offer;
         let cell = &model.market.cells[model.market.offers[offer].cell];
@@ -42,6 +45,70 @@ pub(crate) fn realise<'p>(
                 break;
             }
             copies -= bought;
+            let first = plan.nodes.len() - usize::try_from(bought).unwrap_or(0);
+            nodes.extend((first..plan.nodes.len()).map(|node| Bought {
+                node,
+                bin: lot.pattern.bin,
+                is_short: pods(&picks) < pods(&lot.pattern.picks),
+            }));
+        }
+    }
+    nodes.sort_by_key(|bought| !bought.is_short);
+    fill_up(model, plan, items, packing, &nodes);
+}
+
+/// A node bought for a pattern.
+struct Bought {
+    node: usize,
+    /// The pattern's.
+    bin: usize,
+    /// Whether it got fewer pods than the pattern has.
+    is_short: bool,
+}
+
+fn pods(picks: &[(usize, i64)]) -> i64 {
+    picks.iter().map(|(_, count)| count).sum()
+}
+
+/// Fills up nodes with what is left, the largest first: one that is short to what
+/// its bin holds, any other as it is.
+fn fill_up<'p>(
+    model: &Model<'p>,
+    plan: &mut Plan<'p>,
+    items: &mut [Item],
+    packing: &Packing,
+    nodes: &[Bought],
+) {
+    // Rows are in order of size.
+    let rows = packing.rows.iter().enumerate().rev();
+    let mut left: Vec<(usize, usize)> = rows
+        .flat_map(|(row, described)| described.items.iter().map(move |item| (row, *item)))
+        .collect();
+    for bought in nodes {
+        left.retain(|(_, item)| items[*item].left > 0);
+        if left.is_empty() {
+            return;
+        }
+        let mut load = plan.nodes[bought.node].load.clone();
+        if bought.is_short {
+            load = Load::of_offer(model, packing.bins[bought.bin].offer);
+            for (class, count) in &plan.nodes[bought.node].load.classes {
+                load.add(model, *class, *count);
+            }
+        }
+        let mut node = Node {
+            model,
+            items,
+            load: Some(load),
+            picks: Vec::new(),
+        };
+        let menu = packing.menu(bought.bin);
+        for (row, item) in left.iter().filter(|(row, _)| packing::admits(menu, *row)) {
+            node.take(&[*item], &mut { i64::MAX }, packing.rows[*row].most);
+        }
+        let picks = node.picks;
+        if !picks.is_empty() {
+            pack::add(model, plan, items, bought.node, &picks);
         }
     }
 }
