@@ -49,8 +49,8 @@ pub(super) struct Draft {
 pub(super) enum Ceiling {
     /// About the one they were planned at.
     Planned,
-    /// Any: nothing better was found.
-    Any,
+    /// That of the planned type on demand: nothing better was found.
+    OnDemand,
 }
 
 /// Where one pool's nodes are dealt.
@@ -117,9 +117,10 @@ impl<'a> Counter<'a> {
         };
         let ceiling = match ceiling {
             Ceiling::Planned => about(group.candidates.first().map_or(0, price)),
-            Ceiling::Any => i64::MAX,
+            Ceiling::OnDemand => self.dearest(&group.candidates),
         };
-        let candidates = &group.candidates[..self.draw(group)];
+        let offered = self.affordable(&group.candidates).len();
+        let candidates = &group.candidates[..offered.max(self.sane(&group.candidates))];
         dealer.deal(&mut self.books, candidates, group.nodes.len(), ceiling)
     }
 
@@ -142,7 +143,7 @@ impl<'a> Counter<'a> {
         let suffices = |places: &[Market]| has_min_values(self.supply, self.stock, places);
         let wanted = Wanted {
             nodes: group.nodes.len(),
-            candidates: &group.candidates[..self.draw(&group)],
+            candidates: self.affordable(&group.candidates),
             total_vcpus: self.total_vcpus,
             caps: self.supply.view.effective.strategy.max_share,
             flexibility: self.flexibility(),
@@ -162,7 +163,7 @@ impl<'a> Counter<'a> {
             "pool {} has {} markets for some of its pods, too few for shares of {} % a market, {} % a type and {} % a zone: \
              allow more instance types or zones, or raise strategy.maxShare",
             self.supply.view.key.pool,
-            self.draw(group),
+            self.affordable(&group.candidates).len(),
             share.market,
             share.instance_type,
             share.zone
@@ -222,12 +223,15 @@ impl<'a> Counter<'a> {
 
     /// How many of a group's candidates one launch gets by itself.
     pub(super) fn sane(&self, candidates: &[Market]) -> usize {
-        let ceiling = candidates
-            .first()
-            .map(|first| spot_price(self.snapshot, first).saturating_mul(SANE_PRICE_PERCENT) / 100);
-        let mut count = self
-            .within(candidates, ceiling)
-            .max(self.flexibility().min(candidates.len()));
+        let first = candidates.first();
+        let planned = first.map_or(0, |first| spot_price(self.snapshot, first));
+        let ceiling = planned.saturating_mul(SANE_PRICE_PERCENT) / 100;
+        let least = self.flexibility().min(candidates.len());
+        self.sufficing(candidates, self.within(candidates, ceiling).max(least))
+    }
+
+    /// So many candidates, or as many more as `minValues` asks for.
+    fn sufficing(&self, candidates: &[Market], mut count: usize) -> usize {
         let suffices = |places: &[Market]| has_min_values(self.supply, self.stock, places);
         while count < candidates.len() && !suffices(&candidates[..count]) {
             count += 1;
@@ -235,18 +239,31 @@ impl<'a> Counter<'a> {
         count
     }
 
-    /// How many of a group's candidates may be drawn on at most: none that costs more than the planned type on demand.
-    fn draw(&self, group: &Group) -> usize {
-        let catalogue = &self.snapshot.catalogue;
-        let first = group.candidates.first();
-        let on_demand = first.and_then(|market| catalogue.on_demand_prices.get(&market.instance_type));
-        let dearest = self.within(&group.candidates, on_demand.map(|price| price.0));
-        dearest.max(self.sane(&group.candidates))
+    /// What a node may cost at most: its planned type on demand, or what is sane where that is more.
+    fn dearest(&self, candidates: &[Market]) -> i64 {
+        let Some(first) = candidates.first() else {
+            return 0;
+        };
+        let on_demand = self.snapshot.catalogue.on_demand_prices.get(&first.instance_type);
+        let sane = spot_price(self.snapshot, first).saturating_mul(SANE_PRICE_PERCENT) / 100;
+        sane.max(on_demand.map_or(0, |price| price.0))
     }
 
-    fn within(&self, candidates: &[Market], ceiling: Option<i64>) -> usize {
-        let is_within =
-            |market: &&Market| ceiling.is_none_or(|ceiling| spot_price(self.snapshot, market) <= ceiling);
+    /// What a node costs in the cheapest of its places that has room; with none, the most it may cost.
+    pub(super) fn next_price(&self, candidates: &[Market]) -> PricePerHour {
+        let open = candidates.iter().find(|market| !self.is_full(market));
+        let dearest = self.dearest(candidates);
+        let price = open.map_or(dearest, |market| spot_price(self.snapshot, market));
+        PricePerHour(price.min(dearest))
+    }
+
+    /// Candidates that cost no more than a node may, and more where `minValues` asks for them.
+    fn affordable<'m>(&self, candidates: &'m [Market]) -> &'m [Market] {
+        &candidates[..self.sufficing(candidates, self.within(candidates, self.dearest(candidates)))]
+    }
+
+    fn within(&self, candidates: &[Market], ceiling: i64) -> usize {
+        let is_within = |market: &&Market| spot_price(self.snapshot, market) <= ceiling;
         candidates.iter().take_while(is_within).count()
     }
 

@@ -63,6 +63,12 @@ impl Desk<'_> {
             .get(pool)
             .is_some_and(|counter| counter.is_full(market))
     }
+
+    /// What a node comes to where it stays as planned.
+    fn next_price(&self, node: &NewNode) -> PricePerHour {
+        let counter = self.counters.get(&node.pool);
+        counter.map_or(node.price, |counter| counter.next_price(&node.candidates))
+    }
 }
 
 impl Pass<'_> {
@@ -81,7 +87,7 @@ impl Pass<'_> {
             }
             nodes = found.new_nodes;
         }
-        self.deal(&mut desk, nodes, Ceiling::Any);
+        self.deal(&mut desk, nodes, Ceiling::OnDemand);
         self.finish(desk, solution, allowance)
     }
 
@@ -120,7 +126,7 @@ impl Pass<'_> {
             for group in groups {
                 let (drafts, left) = counter.deal(group, ceiling);
                 desk.drafts.extend(drafts);
-                if ceiling == Ceiling::Any && !left.nodes.is_empty() {
+                if ceiling == Ceiling::OnDemand && !left.nodes.is_empty() {
                     let few = || counter.few_markets(&left);
                     desk.made
                         .few_markets
@@ -149,7 +155,7 @@ impl Pass<'_> {
         }
         let pods = self.waiting(supplies);
         let (free, bound) = super::anew::parted(&pods, std::mem::take(nodes));
-        self.deal(desk, bound, Ceiling::Any);
+        self.deal(desk, bound, Ceiling::OnDemand);
         *nodes = free;
         let stands = Solution {
             existing: solution.existing.clone(),
@@ -162,19 +168,8 @@ impl Pass<'_> {
         };
         let is_full = |pool: &PoolKey, market: &Market| desk.is_full(pool, market);
         let found = self.anew(supplies, pods, &stands, nodes, &is_full)?;
-        let next: PricePerHour = nodes.iter().map(|node| self.next_price(desk, node)).sum();
+        let next: PricePerHour = nodes.iter().map(|node| desk.next_price(node)).sum();
         (found.cost() <= next).then_some(found)
-    }
-
-    /// What a node costs in the cheapest of its places that has room, at most what it costs on demand.
-    fn next_price(&self, desk: &Desk<'_>, node: &NewNode) -> PricePerHour {
-        let price = |market, capacity_type| self.snapshot.catalogue.price(market, capacity_type);
-        let first = node.candidates.first();
-        let on_demand = first.and_then(|market| price(market, CapacityType::OnDemand));
-        let mut candidates = node.candidates.iter();
-        let open = candidates.find(|market| !desk.is_full(&node.pool, market));
-        let open = open.and_then(|market| price(market, CapacityType::Spot));
-        open.into_iter().chain(on_demand).min().unwrap_or(node.price)
     }
 
     /// Drafts as lots. What the launch brake does not allow follows.

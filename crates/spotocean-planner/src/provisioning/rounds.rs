@@ -123,7 +123,9 @@ where
                 break;
             }
             let has_gone = !deal.now.is_empty();
-            if let Some(portion) = self.at_once(books, candidates, &open, deal.left, has_gone) {
+            let at_once = self.at_once(books, candidates, &open, deal.left, has_gone);
+            let is_dear = |portion: &Portion| (self.price)(&portion.markets[0]) > ceiling;
+            if let Some(portion) = at_once.filter(|portion| !is_dear(portion)) {
                 books.send(&portion, self.vcpus);
                 deal.left -= portion.nodes;
                 deal.now.push(portion);

@@ -115,6 +115,23 @@ fn what_is_too_dear_is_left() {
     assert_eq!(deal.left, 30, "two types of 35 % each cost no more");
 }
 
+#[test]
+fn a_look_that_sends_little_pays_more_but_never_too_much() {
+    let candidates = grid(20, 2);
+    let two_nodes = |ceiling: i64| {
+        let mut books = Books::default();
+        for place in &candidates[..2] {
+            books.worst.book(std::slice::from_ref(place), 14, |_| 4);
+            books.expected.book(std::slice::from_ref(place), 14, |_| 4);
+        }
+        let deal = dealer(400, &|_| 4, &rising).deal(&mut books, &candidates, 2, ceiling);
+        (nodes(&deal.now), nodes(&deal.later))
+    };
+    // The cheapest type has room for a node in each zone, and EC2 may pick either for the first.
+    assert_eq!(two_nodes(i64::MAX), (2, 0));
+    assert_eq!(two_nodes(100), (1, 1));
+}
+
 /// What a place may hold: its share of all there is, or one node.
 fn may_hold(percent: u32, total: i64, node: i64) -> i64 {
     (total * i64::from(percent) / 100).max(node)
