@@ -13,20 +13,22 @@
 //! where the plan itself did not (limits, domains to balance), the class may be
 //! anywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use spotocean_core::money::PricePerHour;
 
 use crate::assign::Item;
 use crate::budget::Budget;
-use crate::column_generation::{self, Relaxation};
-use crate::fill::Filler;
-use crate::knapsack::{Knapsack, Verdict};
+use crate::column_generation::{self, Pattern, Relaxation};
+use crate::doubt::Doubts;
+use crate::fill::{Filler, Picks};
+use crate::knapsack::Knapsack;
 use crate::model::Model;
 use crate::packing::{self, Packing};
-use crate::params::{BOUND_STEPS, BOUND_TARGETS, BOUND_WORK, ROUNDS_MAX, ROWS_OPTIMISED_MAX, VALUE_SCALE};
+use crate::params::{BOUND_SEARCH_WORK, BOUND_WORK, GRID_WORK, ROUNDS_MAX, ROWS_OPTIMISED_MAX, VALUE_SCALE};
 use crate::plan::Plan;
 use crate::relaxed_knapsack::RelaxedKnapsack;
+use crate::rounding;
 use crate::solution::{Certificate, ClassValue};
 
 /// The bound with its proof, for the pods that a plan serves.
@@ -36,11 +38,11 @@ pub(crate) fn certificate(model: &Model<'_>, plan: &Plan<'_>) -> Certificate {
     let packing = packing::packing(model, &items, &items_of_cell);
     let counts: Vec<i64> = packing.rows.iter().map(|row| row.count).collect();
     let is_searched = packing.rows.len() <= ROWS_OPTIMISED_MAX;
-    let mut steps = if is_searched { BOUND_STEPS } else { 0 };
+    let mut work = if is_searched { BOUND_SEARCH_WORK } else { 0 };
     let proved = hints(model, plan, &packing, &items, &counts)
         .into_iter()
         .map(|hint| {
-            let values = scaled(&packing, &counts, &column_generation::fixed(&hint), &mut steps);
+            let values = scaled(&packing, &counts, &column_generation::fixed(&hint), &mut work);
             let worth = values.iter().zip(&counts);
             let worth: i128 = worth
                 .map(|(value, count)| i128::from(*value) * i128::from(*count))
@@ -167,6 +169,9 @@ pub(crate) fn hints(
     let Some(mut relaxation) = Relaxation::new(packing, &guess) else {
         return vec![guess];
     };
+    for pattern in bought(model, plan, packing, items) {
+        relaxation.add(packing, pattern);
+    }
     relaxation.generate(
         &mut filler,
         counts,
@@ -177,53 +182,56 @@ pub(crate) fn hints(
     vec![relaxation.row_prices(), relaxation.prices]
 }
 
-/// Values scaled down until no bin's pods are worth more than the bin costs.
-pub(crate) fn scaled(packing: &Packing, counts: &[i64], values: &[i64], steps: &mut u64) -> Vec<i64> {
-    let mut relaxed = RelaxedKnapsack::default();
-    let mut knapsacks: Vec<(i128, i128, Knapsack<'_>)> = (0..packing.bins.len())
-        .map(|bin| {
-            let price = i128::from(packing.bins[bin].price) * i128::from(VALUE_SCALE);
-            let knapsack = Knapsack::new(packing, bin, values, counts, &mut relaxed);
-            (knapsack.bound(), price, knapsack)
-        })
-        .collect();
-    // The worst bin first: those below what it comes to in the end need no search.
-    knapsacks.sort_by(|a, b| (b.0 * a.1).cmp(&(a.0 * b.1)));
-    let (mut most, mut price) = (1_i128, 1_i128);
-    for (bound, own_price, knapsack) in &knapsacks {
-        if bound * price <= most * own_price {
-            break;
+/// What the plan's nodes hold, each on the cheapest bin that carries it: good patterns to begin with.
+fn bought(model: &Model<'_>, plan: &Plan<'_>, packing: &Packing, items: &[Item]) -> Vec<Pattern> {
+    let mut row_of_class = vec![None; model.classes.len()];
+    for (row, described) in packing.rows.iter().enumerate() {
+        for item in &described.items {
+            row_of_class[items[*item].class] = Some(row);
         }
-        let shown = shown(knapsack, *bound, *own_price, steps);
-        if shown * price > most * own_price {
-            (most, price) = (shown, *own_price);
+    }
+    let mut loads: BTreeSet<Picks> = BTreeSet::new();
+    for node in &plan.nodes {
+        let mut picks: BTreeMap<usize, i64> = BTreeMap::new();
+        for (class, count) in &node.load.classes {
+            if let Some(row) = row_of_class[*class] {
+                *picks.entry(row).or_insert(0) += count;
+            }
+        }
+        loads.insert(picks.into_iter().collect());
+    }
+    let patterns = loads.into_iter().filter_map(|picks| {
+        let bin = rounding::cheapest(packing, &picks, i64::MAX)?;
+        Some(Pattern { bin, picks })
+    });
+    patterns.collect()
+}
+
+/// Values scaled down until no bin's pods are worth more than the bin costs.
+pub(crate) fn scaled(packing: &Packing, counts: &[i64], values: &[i64], work: &mut u64) -> Vec<i64> {
+    let mut doubts = Doubts::of(packing, values, counts);
+    let (mut most, mut price) = (1_i128, 1_i128);
+    for position in 0..doubts.bins.len() {
+        if !doubts.bins[position].exceeds(most, price) {
+            continue;
+        }
+        let group = doubts.group(position, most, price);
+        doubts.ask(&group, GRID_WORK, work);
+        if group.len() > 1 && doubts.bins[position].exceeds(most, price) {
+            doubts.ask(&[position], GRID_WORK, work);
+        }
+        if doubts.bins[position].exceeds(most, price) {
+            doubts.search(position, work);
+        }
+        let doubt = doubts.bins[position];
+        if doubt.exceeds(most, price) {
+            (most, price) = (doubt.bound, doubt.price);
         }
     }
     values
         .iter()
         .map(|value| i64::try_from(i128::from(*value) * price / most).unwrap_or(i64::MAX))
         .collect()
-}
-
-/// The least that a bin's pods can be shown to be worth at most: targets are halved between what is shown and what is
-/// not.
-fn shown(knapsack: &Knapsack<'_>, bound: i128, price: i128, steps: &mut u64) -> i128 {
-    let targets = BOUND_TARGETS.map(|per_million| price + price * per_million / 1_000_000);
-    let (mut low, mut high) = (0, targets.partition_point(|target| *target < bound));
-    let mut shown = bound;
-    while low < high && *steps > 0 {
-        let middle = usize::midpoint(low, high);
-        let mut own = (*steps / 4).min(BOUND_STEPS / 40);
-        let before = own;
-        let verdict = knapsack.exceeds(targets[middle], &mut own);
-        *steps -= before - own;
-        if verdict == Verdict::Holds {
-            (shown, high) = (targets[middle], middle);
-        } else {
-            low = middle + 1;
-        }
-    }
-    shown
 }
 
 /// The most that pods on nodes that are there can be worth together.

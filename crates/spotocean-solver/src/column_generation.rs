@@ -13,14 +13,17 @@
 
 use crate::budget::Budget;
 use crate::cluster::Clusters;
+use crate::doubt::Doubts;
 use crate::fill::{Fill, Filler, Orders, Picks};
-use crate::knapsack::{Knapsack, Verdict};
+use crate::grid::Rounding;
+use crate::knapsack::Verdict;
 use crate::packing::Packing;
 use crate::params::{
-    ACTIVE_BINS, COLUMNS_PER_ROUND, FULL_ROUNDS, GUESS_MARGIN, IMPROVES, PASSES_PER_ROUND, PIVOTS_MAX,
-    ROUNDS_MAX, ROWS_MAX, SEARCH_STEPS, SLACK_PER_MILLION, SMOOTHING, USED_FADES, VALUE_SCALE,
+    ACTIVE_BINS, COLUMNS_PER_ROUND, FULL_ROUNDS, GRID_WORK, GUESS_MARGIN, IMPROVES, PASSES_PER_ROUND,
+    PIVOTS_MAX, ROUNDS_MAX, ROWS_MAX, SCREENS_MAX, SEARCH_GRID_WORK, SEARCH_STEPS, SEARCH_WORK,
+    SEARCHED_PER_ROUND, SLACK_PER_MILLION, SMOOTHING, STEP_WORK, USED_FADES, VALUE_SCALE,
 };
-use crate::relaxed_knapsack::RelaxedKnapsack;
+use crate::screen::Screens;
 use crate::simplex::{Column, Master};
 
 /// A way to fill a node of a bin.
@@ -49,6 +52,8 @@ pub(crate) struct Relaxation {
     pub(crate) clusters: Clusters,
     /// What a unit of a cluster costs at most: on nodes of its own kind.
     ceilings: Vec<f64>,
+    /// Whether single pods still cost what was guessed.
+    singles_are_cheap: bool,
 }
 
 /// What the best pattern of a bin is worth under the prices asked with, relative to
@@ -182,6 +187,7 @@ impl Relaxation {
             bound: 0.0,
             prices: guess.to_vec(),
             ceilings,
+            singles_are_cheap: true,
             clusters,
         };
         for pattern in lone {
@@ -217,6 +223,7 @@ impl Relaxation {
         let packing = filler.packing;
         let all: Vec<usize> = (0..packing.bins.len()).collect();
         let mut smoothing = if is_dive { 0.0 } else { SMOOTHING };
+        let mut search = Budget::of(SEARCH_WORK);
         for round in 0..rounds.min(ROUNDS_MAX) {
             let work = self.master.work + filler.work;
             self.master.minimise(4 * self.clusters.count + 100);
@@ -232,7 +239,7 @@ impl Relaxation {
                     .found;
             }
             if found.is_empty() && is_dive {
-                return;
+                break;
             }
             if found.is_empty() {
                 let asking = self.ask(filler, &all, &asked, &prices, left);
@@ -247,16 +254,18 @@ impl Relaxation {
                 SMOOTHING
             };
             if is_settled && !self.raise_singles() {
-                found = self.search(packing, left, budget);
+                found = self.search(packing, left, &mut search);
             }
             let is_over = is_settled && found.is_empty() && !self.has_singles();
             for (_, pattern) in found {
                 self.add(packing, pattern);
             }
             if is_over || !budget.spend(self.master.work + filler.work - work) {
-                return;
+                break;
             }
         }
+        // Whoever goes on from here, by rounding, needs prices under which no column pays.
+        self.master.minimise(PIVOTS_MAX);
     }
 
     /// Remembers prices that give a better bound: `ratio` is the most that a bin is worth of its price.
@@ -278,44 +287,72 @@ impl Relaxation {
         amounts.iter().any(|(column, _)| self.patterns[*column].is_none())
     }
 
-    /// Makes single pods dearer where they are still in use; says whether any was.
+    /// Makes single pods dearer than any node of their own kind, where some are still
+    /// in use: by now patterns hold the prices. Says whether it did.
     fn raise_singles(&mut self) -> bool {
-        let mut is_any = false;
-        for (column, _) in self.master.amounts() {
-            let cost = self.master.columns[column].cost;
-            if self.patterns[column].is_none() && cost < self.ceilings[column] {
-                let dearer = (cost * (1.0 + 2.0 * GUESS_MARGIN)).min(self.ceilings[column]);
-                self.master.columns[column].cost = dearer;
-                is_any = true;
-            } else if self.patterns[column].is_none() {
-                self.master.columns[column].cost = self.ceilings[column] * 2.0;
-                is_any = true;
+        let is_due = self.singles_are_cheap && self.has_singles();
+        if is_due {
+            self.singles_are_cheap = false;
+            for (column, ceiling) in self.ceilings.iter().enumerate() {
+                self.master.columns[column].cost = ceiling * 2.0;
             }
-        }
-        if is_any {
             self.master.recompute();
         }
-        is_any
+        is_due
     }
 
-    /// Patterns found by bounded exact search, for bins whose bound leaves a doubt.
+    /// Patterns found over the states of room, of the few bins whose relaxed pods are worth most of their price.
     fn search(&mut self, packing: &Packing, left: &[i64], budget: &mut Budget) -> Vec<(f64, Pattern)> {
         let values = fixed(&self.clusters.spread(&self.master.prices));
+        let mut doubts = Doubts::of(packing, &values, left);
+        budget.spend((packing.rows.len() * packing.bins.len()) as u64 * 20);
+        // No more than that is lost.
+        let (most, price) = (1_000_000 + SLACK_PER_MILLION, 1_000_000);
         let mut found = Vec::new();
-        let mut relaxed = RelaxedKnapsack::default();
-        for bin in 0..packing.bins.len() {
-            let knapsack = Knapsack::new(packing, bin, &values, left, &mut relaxed);
-            let target = i128::from(packing.bins[bin].price) * i128::from(VALUE_SCALE);
-            let slack = target * SLACK_PER_MILLION / 1_000_000;
-            let mut steps = SEARCH_STEPS;
-            if let Verdict::Exceeds(picks) = knapsack.exceeds(target + slack, &mut steps) {
-                found.push((1.0, pattern(bin, picks)));
-            }
-            let rows = packing.rows.len() as u64;
-            if !budget.spend((SEARCH_STEPS - steps) * 20 + rows * 100) {
+        for position in 0..doubts.bins.len() {
+            if budget.is_spent() || found.len() >= SEARCHED_PER_ROUND {
                 break;
             }
+            if !doubts.bins[position].exceeds(most, price) {
+                continue;
+            }
+            let doubt = doubts.bins[position];
+            let mut steps = SEARCH_STEPS;
+            let verdict = doubts.pattern(position, doubt.price * most / price, &mut steps);
+            budget.spend((SEARCH_STEPS - steps) * STEP_WORK);
+            match verdict {
+                Verdict::Holds => continue,
+                Verdict::Exceeds(picks) => {
+                    let worth = packing.worth(&picks, &values);
+                    found.push((worth as f64 / doubt.price as f64, pattern(doubt.bin, picks)));
+                    continue;
+                }
+                Verdict::Open => {}
+            }
+            let group = doubts.group(position, most, price);
+            for (rounding, work) in [(Rounding::Up, SEARCH_GRID_WORK), (Rounding::Down, GRID_WORK)] {
+                let Some(table) = doubts.table(&group, rounding, work) else {
+                    break;
+                };
+                budget.spend(table.work);
+                if rounding == Rounding::Down {
+                    doubts.lower(&group, &table);
+                }
+                let before = found.len();
+                found.extend(group.iter().filter_map(|position| {
+                    let doubt = &doubts.bins[*position];
+                    let picks = table.pattern(packing.free(doubt.bin));
+                    let worth = packing.worth(&picks, &values);
+                    let is_better = worth * price > most * doubt.price && packing.holds(doubt.bin, &picks);
+                    is_better.then(|| (worth as f64 / doubt.price as f64, pattern(doubt.bin, picks)))
+                }));
+                if found.len() > before {
+                    break;
+                }
+            }
         }
+        found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.bin.cmp(&b.1.bin)));
+        found.truncate(SEARCHED_PER_ROUND);
         found
     }
 
@@ -333,11 +370,26 @@ impl Relaxation {
         let mut bins = bins.to_vec();
         let mut asking = Asking::default();
         let most = (packing.rows.len() / 4).max(COLUMNS_PER_ROUND);
+        let start = asked.clone();
+        let mut by_asked = Screens::new(packing, &start, left);
+        let mut by_price = Screens::new(packing, prices, left);
         for pass in 0..PASSES_PER_ROUND {
             let orders = filler.orders(&asked, left);
             let mut again = Vec::new();
             for bin in bins {
+                let price = packing.bins[bin].price as f64;
+                filler.work += (SCREENS_MAX * packing.dims) as u64;
+                if by_price.bound(filler, bin) <= price * IMPROVES {
+                    asking.ratio = asking.ratio.max(by_asked.bound(filler, bin) / price);
+                    continue;
+                }
                 let (ratio, best) = best_pattern(filler, bin, &orders, &asked, prices, left);
+                if pass == 0 {
+                    let unit_prices = std::mem::take(&mut filler.unit_prices);
+                    by_asked.add(filler, &unit_prices);
+                    by_price.add(filler, &unit_prices);
+                    filler.work += 2 * packing.rows.len() as u64;
+                }
                 asking.ratio = if pass == 0 {
                     asking.ratio.max(ratio)
                 } else {

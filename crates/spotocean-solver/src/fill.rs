@@ -29,6 +29,8 @@ pub(crate) struct Filler<'a> {
     weightings: Vec<Vec<f64>>,
     free: Vec<f64>,
     knapsack: RelaxedKnapsack,
+    /// Prices of the dimensions in the bin relaxed last.
+    pub(crate) unit_prices: Vec<f64>,
     /// Rows walked so far.
     pub(crate) work: u64,
 }
@@ -68,6 +70,7 @@ impl<'a> Filler<'a> {
             most,
             free: vec![0.0; packing.dims],
             knapsack: RelaxedKnapsack::default(),
+            unit_prices: Vec::new(),
             packing,
             work: 0,
         }
@@ -207,6 +210,7 @@ impl<'a> Filler<'a> {
         self.work += relaxed.work - work + rows.len() as u64;
         let prices = relaxed.unit_prices(free);
         let fill = (bound > enough).then(|| self.completed(whole, &relaxed, &prices));
+        self.unit_prices = prices;
         self.knapsack = relaxed;
         (bound, fill)
     }
@@ -296,7 +300,7 @@ pub(crate) fn copies(size: &[f64], free: &[f64], most: f64) -> f64 {
     let mut copies = most;
     for (wanted, there) in size.iter().zip(free) {
         if *wanted > 0.0 {
-            copies = copies.min((there / wanted).floor());
+            copies = copies.min((there / wanted) as i64 as f64);
         }
     }
     copies

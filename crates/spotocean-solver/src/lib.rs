@@ -9,7 +9,8 @@
 //! bins) → `column_generation` over `simplex`, `fill` and `relaxed_knapsack` →
 //! `rounding` with `assemble` → `improve`, or `exact` where it is small →
 //! `realise` (real pods) → `companion` → `audit` → `bound` (the proof, over
-//! `knapsack`) → the answer. Floating point only ever proposes: fits, limits and
+//! `knapsack` and
+//! `grid`) → the answer. Floating point only ever proposes: fits, limits and
 //! bounds are decided by integers.
 
 pub mod consolidation;
@@ -30,10 +31,12 @@ mod column_generation;
 mod companion;
 mod daemon_overhead;
 mod dimension;
+mod doubt;
 mod exact;
 mod explanation;
 mod feasible;
 mod fill;
+mod grid;
 mod grounding;
 mod host_rule;
 mod improve;
@@ -52,6 +55,7 @@ mod queue;
 mod realise;
 mod relaxed_knapsack;
 mod rounding;
+mod screen;
 mod simplex;
 mod site;
 mod topology;

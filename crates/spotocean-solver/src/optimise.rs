@@ -8,11 +8,11 @@ use crate::assign::Item;
 use crate::budget::Budget;
 use crate::column_generation::{self, Relaxation};
 use crate::exact;
-use crate::fill::Filler;
+use crate::fill::{Filler, Picks};
 use crate::improve;
 use crate::model::Model;
 use crate::packing::{self, Packing};
-use crate::params::{EXACT_PODS_MAX, ROUNDS_MAX, ROWS_OPTIMISED_MAX};
+use crate::params::{COVER_BINS, EXACT_PODS_MAX, ROUNDS_MAX, ROWS_OPTIMISED_MAX};
 use crate::plan::{Duals, Plan};
 use crate::realise;
 use crate::rounding::{self, Lot};
@@ -54,6 +54,20 @@ fn is_limited(model: &Model<'_>, offer: usize) -> bool {
     !limits.resources.is_empty() || limits.nodes.is_some() || limits.hourly_cost.is_some()
 }
 
+/// The bins that would be worth most of their price if pods could be cut, best first.
+fn likely(filler: &mut Filler<'_>, weights: &[f64], counts: &[i64]) -> Vec<usize> {
+    let packing = filler.packing;
+    let mut scored: Vec<(f64, usize)> = (0..packing.bins.len())
+        .map(|bin| {
+            let (bound, _) = filler.relaxed(bin, &Picks::new(), weights, counts, f64::INFINITY);
+            (bound / packing.bins[bin].price.max(1) as f64, bin)
+        })
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    scored.truncate(COVER_BINS);
+    scored.into_iter().map(|(_, bin)| bin).collect()
+}
+
 fn lots(
     packing: &Packing,
     filler: &mut Filler<'_>,
@@ -63,8 +77,8 @@ fn lots(
     let weights: Vec<f64> = (0..packing.rows.len())
         .map(|row| filler.weight(row).max(1.0))
         .collect();
-    let all: Vec<usize> = (0..packing.bins.len()).collect();
-    let first = rounding::cover(filler, &all, &weights, &mut counts.to_vec());
+    let likely = likely(filler, &weights, counts);
+    let first = rounding::cover(filler, &likely, &weights, &mut counts.to_vec());
     let worth: f64 = weights
         .iter()
         .zip(counts)

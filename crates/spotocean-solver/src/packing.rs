@@ -110,6 +110,22 @@ impl Packing {
         crate::dimension::copies(self.size(row), self.free(bin), most)
     }
 
+    /// What pods are worth together.
+    pub(crate) fn worth(&self, picks: &[(usize, i64)], values: &[i64]) -> i128 {
+        let each = picks.iter();
+        each.map(|(row, count)| i128::from(values[*row]) * i128::from(*count))
+            .sum()
+    }
+
+    /// Whether a bin has room for so many pods.
+    pub(crate) fn holds(&self, bin: usize, picks: &[(usize, i64)]) -> bool {
+        let mut need = vec![0_i64; self.dims];
+        for (row, count) in picks {
+            crate::dimension::subtract(&mut need, self.size(*row), -count);
+        }
+        crate::dimension::fits(&need, self.free(bin))
+    }
+
     /// The most pods of a row that one node may hold, whatever its size. Each of
     /// a row's items has its own cap.
     pub(crate) fn most(&self, row: usize) -> i64 {

@@ -31,6 +31,40 @@ pub(crate) const VALUE_SCALE: i64 = 16_384;
 /// Steps of one exact search for a pattern.
 pub(crate) const SEARCH_STEPS: u64 = 3_000;
 
+/// Rows before one that are asked whether they beat it, in an exact search.
+pub(crate) const DOMINATORS_ASKED: usize = 500;
+
+/// Rows looked at that beat another one, in an exact search.
+pub(crate) const DOMINATORS_MAX: usize = 4;
+
+/// By how many millionths of its price a bin's pods are tried to be shown to be
+/// worth at most more. Fine near zero, where plans are judged; coarse where few
+/// pods fit a node and fractions of them mislead most.
+pub(crate) const BOUND_TARGETS: [i128; 15] = [
+    100, 300, 600, 1_000, 1_500, 2_200, 3_200, 4_500, 6_500, 10_000, 16_000, 27_000, 45_000, 75_000, 120_000,
+];
+
+/// Work of all exact searches for patterns of one relaxation.
+pub(crate) const SEARCH_WORK: u64 = 60_000_000;
+
+/// Patterns found by exact search that are added at once: each moves the prices.
+pub(crate) const SEARCHED_PER_ROUND: usize = 4;
+
+/// Elementary operations of one step of an exact search.
+pub(crate) const STEP_WORK: u64 = 20;
+
+/// Work of one table over the states of room, where it is to be sure.
+pub(crate) const GRID_WORK: u64 = 8_000_000;
+
+/// The same where it only looks for patterns.
+pub(crate) const SEARCH_GRID_WORK: u64 = 1_000_000;
+
+/// States of room in one table at most: memory, of which each takes some 20 bytes.
+pub(crate) const GRID_STATES_MAX: u64 = 1 << 20;
+
+/// Bins with up to so many times the room share a table.
+pub(crate) const GROUP_RATIO: i64 = 4;
+
 /// A pattern that is worth less than its price plus this many millionths of it
 /// is not looked for: the bound loses no more than that.
 pub(crate) const SLACK_PER_MILLION: i128 = 200;
@@ -67,6 +101,12 @@ pub(crate) const ROUNDS_MAX: usize = 200;
 /// Patterns added in one round: more would mostly be alike.
 pub(crate) const COLUMNS_PER_ROUND: usize = 24;
 
+/// Bins that the first greedy cover draws on, as long as they will do.
+pub(crate) const COVER_BINS: usize = 12;
+
+/// Price vectors that bins are screened with.
+pub(crate) const SCREENS_MAX: usize = 12;
+
 /// Promising bins that are asked each round beside those in use.
 pub(crate) const ACTIVE_BINS: usize = 40;
 
@@ -78,7 +118,7 @@ pub(crate) const SMOOTHING: f64 = 0.5;
 
 /// Rows of one linear program, where clustering can reach it: a pivot costs
 /// their square, and there are some ten pivots a row.
-pub(crate) const CLUSTERS_MAX: usize = 160;
+pub(crate) const CLUSTERS_MAX: usize = 256;
 
 /// Ratios within which sizes are taken together, tried in turn.
 pub(crate) const CLUSTER_RATIOS: [f64; 11] = [1.0, 1.01, 1.02, 1.04, 1.07, 1.1, 1.2, 1.4, 2.0, 4.0, 1e9];
@@ -97,9 +137,6 @@ pub(crate) const COVER_CLEARED_EVERY: usize = 16;
 /// Rows on end that do not fit, after which a fill counts as full: of some
 /// thousand shapes the rest would hardly.
 pub(crate) const FILL_PATIENCE: usize = 2_000;
-
-/// Rows before one that are asked whether they beat it, in an exact search.
-pub(crate) const DOMINATORS_ASKED: usize = 500;
 
 /// Rounds of column generation in each dive.
 pub(crate) const DIVE_ROUNDS: usize = 2;
@@ -123,7 +160,7 @@ pub(crate) const REPACK_TRIES: usize = 6;
 pub(crate) const SHAKE: f64 = 0.2;
 
 /// Work for one plan, in elementary operations of about a nanosecond.
-pub(crate) const WORK_MAX: u64 = 80_000_000;
+pub(crate) const WORK_MAX: u64 = 240_000_000;
 
 /// Steps of a fractional knapsack at most; some ten are usual, and whatever the
 /// prices are then, they bound.
@@ -153,21 +190,14 @@ pub(crate) const ROUND_UP_FRACTION: f64 = 0.05;
 /// Dimensions that have a greedy order of their own.
 pub(crate) const WEIGHTINGS_MAX: usize = 3;
 
-/// Steps of all exact searches for one bound.
-pub(crate) const BOUND_STEPS: u64 = 400_000;
+/// Work of all tables and searches for one bound.
+pub(crate) const BOUND_SEARCH_WORK: u64 = 40_000_000;
 
-/// By how many millionths of its price a bin's pods are tried to be shown to be
-/// worth at most more. Fine near zero, where plans are judged; coarse where few
-/// pods fit a node and fractions of them mislead most.
-pub(crate) const BOUND_TARGETS: [i128; 15] = [
-    100, 300, 600, 1_000, 1_500, 2_200, 3_200, 4_500, 6_500, 10_000, 16_000, 27_000, 45_000, 75_000, 120_000,
-];
+/// Steps of one exact search for a bound.
+pub(crate) const BOUND_STEPS: u64 = 10_000;
 
 /// Work for the relaxation of a bound where the plan's own will not do.
-pub(crate) const BOUND_WORK: u64 = 30_000_000;
-
-/// Rows looked at that beat another one, in an exact search.
-pub(crate) const DOMINATORS_MAX: usize = 4;
+pub(crate) const BOUND_WORK: u64 = 60_000_000;
 
 /// Pods up to which all patterns are listed.
 pub(crate) const EXACT_PODS_MAX: i64 = 128;

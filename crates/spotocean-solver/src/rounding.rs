@@ -66,8 +66,9 @@ pub(crate) fn round(
             .chain(cover(filler, &bins, &values, &mut left.clone()))
             .collect(),
     );
-    if let Some(dived) = dive(relaxation, filler, left, budget) {
-        plans.push(whole.into_iter().chain(dived).collect());
+    if let Some((dived, mut rest)) = dive(relaxation, filler, left, budget) {
+        let covered = cover(filler, &bins, &values, &mut rest);
+        plans.push(whole.into_iter().chain(dived).chain(covered).collect());
     }
     for plan in &mut plans {
         downsize(filler.packing, plan);
@@ -150,18 +151,15 @@ fn take(pattern: &Pattern, copies: i64, left: &mut [i64], lots: &mut Vec<Lot>) -
     repeats
 }
 
-/// Rounds what is left step by step; `None` when work runs out.
+/// Rounds what is left step by step, as far as work goes, and says what remains; `None` where the program fails.
 fn dive(
     relaxation: &mut Relaxation,
     filler: &mut Filler<'_>,
     mut left: Vec<i64>,
     budget: &mut Budget,
-) -> Option<Vec<Lot>> {
+) -> Option<(Vec<Lot>, Vec<i64>)> {
     let mut lots = Vec::new();
-    while left.iter().any(|count| *count > 0) {
-        if budget.is_spent() {
-            return None;
-        }
+    while left.iter().any(|count| *count > 0) && !budget.is_spent() {
         let demand = relaxation.clusters.demand(&left);
         let work = relaxation.master.work + filler.work;
         if !relaxation.master.recover(&demand, PIVOTS_MAX) {
@@ -176,7 +174,7 @@ fn dive(
         lots.extend(whole);
         budget.spend(relaxation.master.work + filler.work - work);
     }
-    Some(lots)
+    Some((lots, left))
 }
 
 /// One node more of the patterns nearest to a whole: all that are nearly so, or the best one.

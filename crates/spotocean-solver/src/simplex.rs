@@ -234,17 +234,21 @@ impl Master {
         columns.map(|column| column[position]).collect()
     }
 
-    /// The dual ratio test for a leaving row.
+    /// The dual ratio test for a leaving row; among ties the largest pivot, or the method could stall.
     fn entering_for(&mut self, leaving: usize) -> Option<Variable> {
         let line = self.line(leaving);
-        let mut best: Option<(f64, Variable)> = None;
+        let mut best: Option<(f64, f64, Variable)> = None;
         let mut consider = |variable: Variable, state: &State, step: f64| {
             if state.is_basic || step > -PIVOT_MIN {
                 return;
             }
             let ratio = state.reduced.max(0.0) / -step;
-            if best.is_none_or(|(least, _)| ratio < least) {
-                best = Some((ratio, variable));
+            let is_better = best.is_none_or(|(least, known, _)| {
+                let tie = LP_TOLERANCE * (1.0 + least);
+                ratio < least - tie || (ratio <= least + tie && step < known)
+            });
+            if is_better {
+                best = Some((ratio, step, variable));
             }
         };
         for (index, (state, column)) in self.state.iter().zip(&self.columns).enumerate() {
@@ -254,7 +258,7 @@ impl Master {
             consider(Variable::Surplus(row), state, -line[row]);
         }
         self.work += 6 * self.columns.len() as u64;
-        best.map(|(_, variable)| variable)
+        best.map(|(_, _, variable)| variable)
     }
 
     fn pivot(&mut self, leaving: usize, entering: Variable, direction: &[f64]) {

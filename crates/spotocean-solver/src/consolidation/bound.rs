@@ -20,7 +20,7 @@ use crate::column_generation;
 use crate::dimension;
 use crate::knapsack::Knapsack;
 use crate::packing::{self, Packing, admits};
-use crate::params::{BOUND_STEPS, VALUE_SCALE};
+use crate::params::{BOUND_SEARCH_WORK, VALUE_SCALE};
 use crate::relaxed_knapsack::RelaxedKnapsack;
 
 /// What values come to.
@@ -43,7 +43,7 @@ pub(super) fn lower_bound(ground: &Ground<'_>) -> PricePerHour {
     let staying: i128 = staying.sum();
     // A plan may have to leave the first level of preference; the bound is to hold then too.
     let worth = Worth::of(&ground.model, &ground.lots, Reach::Anywhere);
-    let mut steps = BOUND_STEPS;
+    let mut steps = BOUND_SEARCH_WORK;
     let proved = worth.hints.iter().map(|hint| {
         let hint = column_generation::fixed(hint);
         let values = bound::scaled(&worth.packing, &worth.counts, &hint, &mut steps);
