@@ -37,7 +37,7 @@ impl Pass<'_> {
     pub(super) fn anew(
         &self,
         supplies: &[&Supply],
-        pods: Vec<PendingPod>,
+        pods: &[PendingPod],
         stands: &Solution,
         nodes: &[NewNode],
         is_full: &impl Fn(&PoolKey, &Market) -> bool,
@@ -49,23 +49,42 @@ impl Pass<'_> {
             .iter()
             .flat_map(|node| node.pods.iter().map(|pod| (pod, &node.pool)))
             .collect();
-        let (mut again, settled): (Vec<PendingPod>, Vec<PendingPod>) = pods
-            .into_iter()
-            .partition(|pending| pool_of.contains_key(&pending.pod.key));
+        let again = pods.iter().filter_map(|pending| {
+            let pool = *pool_of.get(&pending.pod.key)?;
+            Some(PendingPod {
+                served_by: BTreeSet::from([pool.clone()]),
+                ..pending.clone()
+            })
+        });
+        let again: Vec<PendingPod> = again.collect();
         if again.len() < pool_of.len() {
             return None;
-        }
-        for pending in &mut again {
-            pending.served_by.retain(|pool| pool_of[&pending.pod.key] == pool);
         }
         let mut problem = self.problem(supplies, again, Round::First, &ledger);
         for pool in &mut problem.pools {
             let key = &pool.key;
             pool.offers.retain(|offer| !is_full(key, offer.market()));
         }
-        settle(&mut problem, stands, &settled, &offers);
+        settle(&mut problem, &felt(stands, pods), pods, &offers);
         let mut found = solve(&problem);
         self.keep_within(&mut found, &offers, &mut ledger);
         found.unplaced.is_empty().then_some(found)
+    }
+}
+
+/// What pods that are not tied feel of a solution that stands: what it puts on nodes that are there, and of its new
+/// nodes those with pods that keep others away.
+fn felt(stands: &Solution, pods: &[PendingPod]) -> Solution {
+    let repels = |pending: &&PendingPod| !pending.pod.shape.anti_affinity.is_empty();
+    let repelling = pods.iter().filter(repels);
+    let repelling: BTreeSet<&ObjectKey> = repelling.map(|pending| &pending.pod.key).collect();
+    let new_nodes = stands.new_nodes.iter();
+    Solution {
+        existing: stands.existing.clone(),
+        new_nodes: new_nodes
+            .filter(|node| node.pods.iter().any(|pod| repelling.contains(pod)))
+            .cloned()
+            .collect(),
+        ..Solution::default()
     }
 }

@@ -10,6 +10,7 @@
 //! only: larger launches leave them out, and where nothing else is left one
 //! node goes ahead and the others wait for its answer.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::{ObjectKey, OceanName, PoolKey};
 use spotocean_core::money::PricePerHour;
 use spotocean_core::offering::Market;
+use spotocean_solver::problem::PendingPod;
 use spotocean_solver::solution::{NewNode, Reason, Solution, Unplaced};
 
 use super::Pass;
@@ -77,9 +79,10 @@ impl Pass<'_> {
     pub(super) fn lots(&self, supplies: &[&Supply], solution: &mut Solution, allowance: usize) -> Lots {
         let mut nodes = std::mem::take(&mut solution.new_nodes);
         let mut desk = self.desk(supplies, &nodes);
+        let pods = OnceCell::new();
         for _ in 0..ANEW_MAX {
             nodes = self.deal(&mut desk, nodes, Ceiling::Planned);
-            let Some(found) = self.planned_anew(supplies, &mut desk, solution, &mut nodes) else {
+            let Some(found) = self.planned_anew(supplies, &pods, &mut desk, solution, &mut nodes) else {
                 break;
             };
             for (node, pods) in found.existing {
@@ -146,6 +149,7 @@ impl Pass<'_> {
     fn planned_anew(
         &self,
         supplies: &[&Supply],
+        pods: &OnceCell<Vec<PendingPod>>,
         desk: &mut Desk<'_>,
         solution: &Solution,
         nodes: &mut Vec<NewNode>,
@@ -153,8 +157,8 @@ impl Pass<'_> {
         if nodes.is_empty() {
             return None;
         }
-        let pods = self.waiting(supplies);
-        let (free, bound) = super::anew::parted(&pods, std::mem::take(nodes));
+        let pods = pods.get_or_init(|| self.waiting(supplies));
+        let (free, bound) = super::anew::parted(pods, std::mem::take(nodes));
         self.deal(desk, bound, Ceiling::OnDemand);
         *nodes = free;
         let stands = Solution {

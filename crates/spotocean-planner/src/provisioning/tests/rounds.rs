@@ -81,6 +81,47 @@ fn what_waits_for_an_answer_goes_on_as_soon_as_it_is_there() {
 }
 
 #[test]
+fn another_size_takes_what_the_cheapest_type_may_not_hold() {
+    let mut world = world(0);
+    for number in 0..60 {
+        let mut one = pod(&format!("web-{number:03}"));
+        Arc::make_mut(&mut one.shape).requests.cpu_millis = 600;
+        world = world.pod(one);
+    }
+    let snapshot = world.with(|snapshot| {
+        for (market, price) in &mut Arc::make_mut(&mut snapshot.catalogue).spot_prices {
+            price.0 = match market.instance_type.as_str() {
+                "m5.large" => 30_000,
+                "m5.xlarge" => 62_000,
+                "m5.4xlarge" => 300_000,
+                _ => 65_000,
+            };
+        }
+    });
+    let snapshot = snapshot.build();
+    let types = |nodes: &[spotocean_solver::solution::NewNode]| -> BTreeSet<String> {
+        let first = nodes.iter().map(|node| &node.candidates[0].instance_type);
+        first.map(ToString::to_string).collect()
+    };
+    let mut uncapped = snapshot.clone();
+    let strategy = &mut Arc::make_mut(&mut uncapped.oceans[0]).spec.strategy;
+    strategy.max_share.market = 100;
+    strategy.max_share.instance_type = 100;
+    strategy.max_share.zone = 100;
+    let plan = |snapshot: &Snapshot| Prepared::of(snapshot).rehearse().solution;
+    let cheapest = plan(&uncapped);
+    assert_eq!(
+        types(&cheapest.new_nodes),
+        BTreeSet::from(["m5.large".to_owned()])
+    );
+    let capped = plan(&snapshot);
+    assert_eq!(capped.unplaced, []);
+    assert!(types(&capped.new_nodes).contains("m5.xlarge"));
+    // All in m5.large nodes of which 35 % have room there and the rest the next price: 7 × 0.03 + 13 × 0.062.
+    assert!(capped.cost().0 < 7 * 30_000 + 13 * 62_000, "{}", capped.cost());
+}
+
+#[test]
 fn who_sees_only_the_whole_plan_sees_no_rounds() {
     let snapshot = world(20).build();
     let rehearsed = Prepared::of(&snapshot).rehearse();
