@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use crate::packing::{Packing, admits};
-use crate::params::{CLUSTER_RATIOS, CLUSTERS_MAX};
+use crate::params::{CLUSTER_RATIOS, CLUSTERS_MAX, EQUALS_MAX};
 
 /// Which rows go together.
 #[derive(Clone, Debug)]
@@ -34,13 +34,16 @@ impl Clusters {
                     .collect()
             })
             .collect();
-        let mut of_row = Vec::new();
-        let mut count = 0;
+        let mut count = packing.rows.len();
+        let mut of_row: Vec<usize> = (0..count).collect();
+        let mut most = CLUSTERS_MAX;
         for ratio in CLUSTER_RATIOS {
-            (of_row, count) = grouped(packing, &menus, ratio);
-            if count <= CLUSTERS_MAX {
+            if count <= most {
                 break;
             }
+            // Rows of one size lose nothing by being together: more of them may stay.
+            most = if ratio > 1.0 { CLUSTERS_MAX } else { EQUALS_MAX };
+            (of_row, count) = grouped(packing, &menus, ratio);
         }
         Self {
             of_row,

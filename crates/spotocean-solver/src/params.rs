@@ -118,7 +118,10 @@ pub(crate) const SMOOTHING: f64 = 0.5;
 
 /// Rows of one linear program, where clustering can reach it: a pivot costs
 /// their square, and there are some ten pivots a row.
-pub(crate) const CLUSTERS_MAX: usize = 256;
+pub(crate) const CLUSTERS_MAX: usize = 160;
+
+/// The same where only rows of one size are together.
+pub(crate) const EQUALS_MAX: usize = 256;
 
 /// Ratios within which sizes are taken together, tried in turn.
 pub(crate) const CLUSTER_RATIOS: [f64; 11] = [1.0, 1.01, 1.02, 1.04, 1.07, 1.1, 1.2, 1.4, 2.0, 4.0, 1e9];
