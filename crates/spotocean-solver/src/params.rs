@@ -163,7 +163,7 @@ pub(crate) const REPACK_TRIES: usize = 6;
 pub(crate) const SHAKE: f64 = 0.2;
 
 /// Work for one plan, in elementary operations of about a nanosecond.
-pub(crate) const WORK_MAX: u64 = 240_000_000;
+pub(crate) const WORK_MAX: u64 = 400_000_000;
 
 /// Steps of a fractional knapsack at most; some ten are usual, and whatever the
 /// prices are then, they bound.
