@@ -6,7 +6,7 @@
 //! that was to be joined may be missing.
 
 use crate::census::{Census, Spot};
-use crate::grounding::{Grounding, Pair};
+use crate::grounding::Grounding;
 use crate::model::Model;
 use crate::plan::{Facts, Plan};
 use crate::solution::Reason;
@@ -96,17 +96,7 @@ impl<'p> Audit<'_, 'p> {
         if groups.iter().all(Option::is_none) {
             return Vec::new();
         }
-        let mut grounding = Grounding::of(self.model, &self.census);
-        let mut waiting: Vec<Pair> = Vec::new();
-        for (class, holders) in self.census.by_class.iter().enumerate() {
-            let pairs = holders.iter().map(|(spot, _)| (class, *spot));
-            if groups[class].is_some() {
-                waiting.extend(pairs);
-            } else {
-                pairs.for_each(|pair| grounding.bind(pair));
-            }
-        }
-        grounding.bind_in_turn(&mut waiting);
+        let (mut grounding, waiting) = Grounding::whole(self.model, &self.census);
         let mut orphans = Vec::new();
         for (class, holders) in self.census.by_class.iter().enumerate() {
             for (spot, count) in holders.iter().filter(|_| groups[class].is_some()) {

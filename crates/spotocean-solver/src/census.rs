@@ -147,6 +147,13 @@ impl Census {
         }
     }
 
+    /// Pods of a class on a spot.
+    pub(crate) fn pods(&self, class: usize, spot: usize) -> i64 {
+        let holders = &self.by_class[class];
+        let found = holders.binary_search_by_key(&spot, |(known, _)| *known);
+        found.map_or(0, |position| holders[position].1)
+    }
+
     /// By stock, whether a counter counts the pods of its nodes.
     pub(crate) fn counts(&self, counter: &Counter) -> Vec<Standing> {
         self.stocks.iter().map(|stock| stock.counts(counter)).collect()

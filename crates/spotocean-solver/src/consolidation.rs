@@ -13,7 +13,8 @@
 //! carried out leaves nothing to do, so that there is no way back either.
 //! Every step keeps to the hysteresis, and so does their sum: what a later step
 //! undoes of an earlier one was never bought. Each step leaves every pod's
-//! constraints no worse kept than it found them ([`standing`]).
+//! constraints no worse kept than it found them ([`standing`]), and moves no pod that
+//! seeks others to where none could be bound before it ([`Ground::stranded`](ground::Ground::stranded)).
 //! The bound on the whole cluster is in [`bound`]. Counted in work, not in time.
 //! Sources: move cost against saving as in Eva (EuroSys 2025), choosing by dual
 //! prices after Gilmore and Gomory (1961).

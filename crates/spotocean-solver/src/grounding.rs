@@ -69,8 +69,24 @@ pub(crate) struct Grounding<'a, 'p> {
 }
 
 impl<'a, 'p> Grounding<'a, 'p> {
+    /// All pods that can be bound, and in order the pairs that cannot.
+    pub(crate) fn whole(model: &'a Model<'p>, census: &'a Census) -> (Self, Vec<Pair>) {
+        let mut grounding = Self::of(model, census);
+        let mut waiting: Vec<Pair> = Vec::new();
+        for (class, holders) in census.by_class.iter().enumerate() {
+            let pairs = holders.iter().map(|(spot, _)| (class, *spot));
+            if model.topology.groups[class].is_some() {
+                waiting.extend(pairs);
+            } else {
+                pairs.for_each(|pair| grounding.bind(pair));
+            }
+        }
+        grounding.bind_in_turn(&mut waiting);
+        (grounding, waiting)
+    }
+
     /// Nothing is bound.
-    pub(crate) fn of(model: &'a Model<'p>, census: &'a Census) -> Self {
+    fn of(model: &'a Model<'p>, census: &'a Census) -> Self {
         let topology = &model.topology;
         let is_affinity = |index: &usize| topology.counters[*index].policy == Policy::Together;
         let counters = topology.counters.iter();
@@ -85,8 +101,7 @@ impl<'a, 'p> Grounding<'a, 'p> {
         }
     }
 
-    /// Binds a pair.
-    pub(crate) fn bind(&mut self, pair: Pair) {
+    fn bind(&mut self, pair: Pair) {
         self.count(pair, 1);
         if self.roles.is_sought_on_host[pair.0] {
             self.here[pair.1].push(pair.0);
@@ -115,7 +130,7 @@ impl<'a, 'p> Grounding<'a, 'p> {
 
     /// Binds what can be bound in some order; what is left of `waiting` cannot. The
     /// order of `waiting` decides which pair is the first of its group.
-    pub(crate) fn bind_in_turn(&mut self, waiting: &mut Vec<Pair>) {
+    fn bind_in_turn(&mut self, waiting: &mut Vec<Pair>) {
         loop {
             let before = waiting.len();
             waiting.retain(|pair| {

@@ -194,7 +194,8 @@ fn part(estate: &Estate, holding: &Holding, bought: BTreeSet<usize>) -> Part {
     }
 }
 
-/// Parts that share a new node are one change; one that does not pay for itself belongs to the one that saves most.
+/// Parts that share a new node are one change; one that does not pay for itself
+/// belongs to the one that saves most, and the two together to the next if need be.
 fn joined(estate: &Estate, parts: Vec<Part>, prices: &[PricePerHour]) -> Vec<Change> {
     let mut groups: Vec<Part> = Vec::new();
     for mut part in parts {
@@ -214,15 +215,18 @@ fn joined(estate: &Estate, parts: Vec<Part>, prices: &[PricePerHour]) -> Vec<Cha
             .hysteresis
             .is_kept_by(saving(part), part.move_cost, part.price)
     };
-    groups.sort_by(|a, b| (saving(b), &a.removed).cmp(&(saving(a), &b.removed)));
-    let (mut paying, losing): (Vec<Part>, Vec<Part>) = groups.into_iter().partition(pays);
-    for part in losing {
-        match paying.first_mut() {
-            Some(best) => merge(best, part),
-            None => paying.push(part),
-        }
+    let by_saving = |a: &Part, b: &Part| (saving(b), &a.removed).cmp(&(saving(a), &b.removed));
+    groups.sort_by(by_saving);
+    while let Some(losing) = groups
+        .iter()
+        .rposition(|part| !pays(part))
+        .filter(|_| groups.len() > 1)
+    {
+        let part = groups.remove(losing);
+        merge(&mut groups[0], part);
+        groups.sort_by(by_saving);
     }
-    let mut changes: Vec<Change> = paying
+    let mut changes: Vec<Change> = groups
         .into_iter()
         .map(|mut part| {
             part.removed.sort();
@@ -349,4 +353,47 @@ fn add_pods(estate: &Estate, node: &mut NewNode, holding: &Holding, tenants: &[T
         .map(|offer| offer.market().clone())
         .collect();
     node.candidates.retain(|market| kept.contains(market));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node of this price that goes, and what is bought for its pods.
+    fn part(name: &str, price: i64, bought: &[usize]) -> Part {
+        Part {
+            removed: vec![NodeRef::Node(name.into())],
+            bought: bought.iter().copied().collect(),
+            price,
+            move_cost: 0,
+        }
+    }
+
+    #[test]
+    fn every_change_pays_where_all_together_do() {
+        let mut estate = Estate::default();
+        estate.hysteresis.min_savings_percent = 10;
+        let prices = [940, 399, 500].map(PricePerHour);
+        let rows = [
+            (
+                "each for itself",
+                vec![part("a", 1_100, &[0]), part("b", 1_000, &[2])],
+                2,
+            ),
+            (
+                "a loss with the best",
+                vec![part("a", 400, &[1]), part("b", 1_000, &[2])],
+                1,
+            ),
+            (
+                "a loss that is too much for the best alone",
+                vec![part("a", 1_050, &[0]), part("b", 600, &[2]), part("c", 400, &[1])],
+                1,
+            ),
+        ];
+        for (name, parts, expected) in rows {
+            let changes = joined(&estate, parts, &prices);
+            assert_eq!(changes.len(), expected, "{name}: {changes:?}");
+        }
+    }
 }

@@ -17,6 +17,8 @@ use spotocean_core::topology::WhenUnsatisfiable;
 
 use super::worth::{Reach, Worth};
 use super::{Estate, Holding, Tenant};
+use crate::census::Census;
+use crate::grounding::Grounding;
 use crate::load::Load;
 use crate::model::{self, Model};
 use crate::plan::Plan;
@@ -47,6 +49,10 @@ pub(super) struct Ground<'e> {
     pub(super) lots: Vec<Lot<'e>>,
     /// What pods are worth.
     pub(super) worth: Worth,
+    /// By class, whether its pods seek others or are sought.
+    is_about_mates: Vec<bool>,
+    /// Class and site, and how many pods of those that no order of binding would get there.
+    unbound: BTreeMap<(usize, usize), i64>,
 }
 
 /// A cluster in the making.
@@ -197,12 +203,18 @@ impl<'e> Ground<'e> {
             })
             .collect();
         let worth = Worth::of(&model, &lots, Reach::First);
-        Self {
+        let mut ground = Self {
             estate,
+            is_about_mates: (0..model.classes.len())
+                .map(|class| is_about_mates(&model, class))
+                .collect(),
             model,
             lots,
             worth,
-        }
+            unbound: BTreeMap::new(),
+        };
+        ground.unbound = unbound(&ground.model, &ground.start().plan);
+        ground
     }
 
     /// The cluster as it stands.
@@ -233,6 +245,27 @@ impl<'e> Ground<'e> {
         pods
     }
 
+    /// Classes of which some pod has come to where no order of binding would get it,
+    /// all pods that seek others waiting at once. `moved` are the classes that have
+    /// changed places since that was last looked at.
+    ///
+    /// Pods that stand so already may stay, but nothing is built on them: the steps
+    /// of a consolidation are carried out together, and of two pods that seek each
+    /// other one could move in each step.
+    pub(super) fn stranded(
+        &self,
+        state: &State<'_>,
+        moved: impl IntoIterator<Item = usize>,
+    ) -> BTreeSet<usize> {
+        if !moved.into_iter().any(|class| self.is_about_mates[class]) {
+            return BTreeSet::new();
+        }
+        let found = unbound(&self.model, &state.plan).into_iter();
+        let is_new =
+            |(place, pods): &((usize, usize), i64)| self.unbound.get(place).is_none_or(|had| pods > had);
+        found.filter(is_new).map(|((class, _), _)| class).collect()
+    }
+
     /// Puts a node back as it was, its pods on it.
     pub(super) fn restore(&self, state: &mut State<'e>, site: usize, load: Load<'e>) {
         for (class, count) in &load.classes {
@@ -243,6 +276,26 @@ impl<'e> Ground<'e> {
         state.plan.sites[site] = load;
         state.is_gone[site] = false;
     }
+}
+
+fn is_about_mates(model: &Model<'_>, class: usize) -> bool {
+    let groups = &model.topology.groups;
+    groups[class].is_some() || groups.iter().flatten().any(|group| group.members[class])
+}
+
+/// By class and site (nodes to buy after all sites), pods that no order of binding would get there.
+fn unbound(model: &Model<'_>, plan: &Plan<'_>) -> BTreeMap<(usize, usize), i64> {
+    if model.topology.groups.iter().all(Option::is_none) {
+        return BTreeMap::new();
+    }
+    let census = Census::of(model, plan);
+    let (_, waiting) = Grounding::whole(model, &census);
+    let mut unbound = BTreeMap::new();
+    for (class, spot) in waiting {
+        let place = census.site(spot).unwrap_or(plan.sites.len() + spot);
+        unbound.insert((class, place), census.pods(class, spot));
+    }
+    unbound
 }
 
 fn lot<'e>(estate: &Estate, holding: &'e Holding) -> Lot<'e> {

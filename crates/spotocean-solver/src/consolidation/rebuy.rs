@@ -242,7 +242,14 @@ fn without<'e>(ground: &Ground<'e>, state: &State<'e>, set: &[usize]) -> Result<
     if !recount(model, &mut next.plan, state.plan.nodes.len()) {
         return Err(classes);
     }
-    let worse = touched.worse(model, &next.plan, &before, &vacated);
+    let stranded = ground.stranded(&next, classes);
+    if !stranded.is_empty() {
+        return Err(stranded);
+    }
+    let mut worse = touched.worse(model, &next.plan, &before, &vacated);
+    let opened = Touched::by_domains(&state.plan, &next.plan);
+    let before = opened.breaches(model, &state.plan);
+    worse.extend(opened.worse(model, &next.plan, &before, &opened.holders(&state.plan)));
     if worse.is_empty() {
         Ok(next)
     } else {

@@ -67,7 +67,8 @@ fn try_to_empty<'e>(ground: &Ground<'e>, state: &mut State<'e>, rooms: &mut Room
     if !is_worth_it || needs_mate {
         return;
     }
-    let touched = Touched::by(model, &pods.iter().map(|(class, _)| *class).collect());
+    let classes = || pods.iter().map(|(class, _)| *class);
+    let touched = Touched::by(model, &classes().collect());
     let before = touched.breaches(model, &state.plan);
     let load = state.plan.sites[site].clone();
     ground.vacate(state, site);
@@ -76,7 +77,11 @@ fn try_to_empty<'e>(ground: &Ground<'e>, state: &mut State<'e>, rooms: &mut Room
     let is_placed = by_size(ground, &pods)
         .into_iter()
         .all(|(class, count)| place(ground, state, rooms, &mut undo, class, count) == count);
-    if !is_placed || !touched.worse(model, &state.plan, &before, &without).is_empty() {
+    let is_sound = || {
+        touched.worse(model, &state.plan, &before, &without).is_empty()
+            && ground.stranded(state, classes()).is_empty()
+    };
+    if !is_placed || !is_sound() {
         take_back(ground, state, rooms, undo);
         ground.restore(state, site, load);
     }

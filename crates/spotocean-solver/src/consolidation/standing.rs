@@ -64,6 +64,21 @@ impl Touched {
         }
     }
 
+    /// What domains may change for others that `after` has and `before` had not: pods
+    /// that stay find a new one empty.
+    pub(super) fn by_domains(before: &Plan<'_>, after: &Plan<'_>) -> Self {
+        let domains = before.ledger.domains.iter().zip(&after.ledger.domains);
+        let is_new = |(before, after): (&Vec<bool>, &Vec<bool>)| before != after;
+        Self {
+            counters: domains
+                .enumerate()
+                .filter(|(_, pair)| is_new(*pair))
+                .map(|(index, _)| index)
+                .collect(),
+            companions: Vec::new(),
+        }
+    }
+
     /// How many holders of each rule about a domain are there.
     pub(super) fn holders(&self, plan: &Plan<'_>) -> BTreeMap<Rule, i64> {
         let counters = self.counters.iter();

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use spotocean_solver::consolidation::{Estate, solve};
+use spotocean_solver::problem::Problem;
 
 use super::{checker, estates};
 use crate::generator;
@@ -12,7 +13,23 @@ fn rich() -> impl Strategy<Value = Estate> {
 
 /// Clusters of more nodes than are tried set by set.
 fn crowded() -> impl Strategy<Value = Estate> {
-    (generator::rich_of(14, 10), estates::since())
+    crowded_of(generator::rich_of(14, 10))
+}
+
+/// The same where many pods seek others.
+fn sociable() -> impl Strategy<Value = Estate> {
+    let seekers = |problem: &Problem| {
+        let shapes = problem.pods.iter().map(|pending| &pending.pod.shape);
+        shapes.filter(|shape| !shape.affinity.is_empty()).count()
+    };
+    crowded_of(
+        generator::rich_of(14, 10)
+            .prop_filter("many that seek others", move |problem| seekers(problem) >= 20),
+    )
+}
+
+fn crowded_of(problems: impl Strategy<Value = Problem>) -> impl Strategy<Value = Estate> {
+    (problems, estates::since())
         .prop_map(|(problem, since)| estates::estate(&problem, &since))
         .prop_filter("many nodes that may go", |estate| {
             estate
@@ -80,6 +97,17 @@ proptest! {
         let found = solve(&estate);
         let again = solve(&estates::carried_out(&estate, &found));
         prop_assert!(again.changes.is_empty(), "{found:#?}\nthen {again:#?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(generator::fixed_cases(170))]
+
+    #[test]
+    fn many_nodes_are_consolidated_as_soundly_as_few(estate in sociable()) {
+        let found = solve(&estate);
+        let faults = checker::faults(&estate, &found);
+        prop_assert!(faults.is_empty(), "{faults:#?}\n{found:#?}");
     }
 }
 
