@@ -20,10 +20,15 @@ const SHAPES: [(&str, u32, &str, &str); 4] = [
 #[tokio::test]
 async fn each_pod_is_bought_for_once_and_comes_to_its_place() -> Result<()> {
     let mut scene = Scene::open().await?;
-    let requirements = json!({"pools": [{"name": "general", "requirements": [
-        {"key": "spotocean.dev/instance-cpu", "operator": "Lte", "values": ["4"]},
-    ]}]});
-    scene.ocean(&ocean("demo", requirements)).await?;
+    // Without share caps, so that all goes out in one look: pods that wait for a later round of a
+    // purchase may still take places in the nodes of an earlier one (docs/design/0005).
+    let spec = json!({
+        "strategy": {"maxShare": {"market": 100, "type": 100, "zone": 100}},
+        "pools": [{"name": "general", "requirements": [
+            {"key": "spotocean.dev/instance-cpu", "operator": "Lte", "values": ["4"]},
+        ]}],
+    });
+    scene.ocean(&ocean("demo", spec)).await?;
     let workloads = SHAPES.map(|(name, count, cpu, memory)| deployment(name, count, cpu, memory, json!({})));
     scene
         .apply(&workloads.map(|workload| workload.to_string()).join("\n---\n"))
