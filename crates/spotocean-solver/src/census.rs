@@ -5,6 +5,8 @@
 //! [`Stock`], and whatever domains and spreads ask of a node is answered once for
 //! all of them. Built once per plan; pods that are taken out are taken off here too.
 
+use std::collections::BTreeMap;
+
 use crate::model::Model;
 use crate::plan::{Plan, PlannedNode};
 use crate::topology::Counter;
@@ -107,7 +109,7 @@ impl Census {
 
     /// The stock of each node to buy.
     fn stock_of_nodes(&mut self, model: &Model<'_>, plan: &Plan<'_>) -> Vec<usize> {
-        let mut known = std::collections::BTreeMap::new();
+        let mut known = BTreeMap::new();
         let mut stock_of = Vec::with_capacity(plan.nodes.len());
         for (index, node) in plan.nodes.iter().enumerate() {
             let is_copy = index.checked_sub(1).is_some_and(|last| {

@@ -5,9 +5,9 @@
 //! over the patterns known, ask each bin for the pattern worth most under the
 //! dual prices, add those worth more than their price, again until none is.
 //! Bins are asked by the greedy fills first ([`crate::fill`]), the likely ones
-//! often and all of them when those have nothing more, and by a bounded exact
-//! search at the end ([`crate::knapsack`]). Duals are smoothed towards the best
-//! ones so far (Wentges 1997), without which prices swing and rounds double.
+//! often and all of them when those have nothing more but those that neighbours'
+//! prices screen out ([`crate::screen`]), and by search and tables at the end
+//! ([`crate::doubt`]). Duals are smoothed towards the best ones so far (Wentges 1997), without which prices swing and rounds double.
 //! Cost: rounds × bins asked × orders × rows walked, and rows² a pivot; nothing
 //! depends on the number of pods. Stops by work counted, never by time.
 

@@ -15,8 +15,9 @@ use crate::fill::Picks;
 use crate::packing::{Packing, admits};
 use crate::params::GRID_STATES_MAX;
 
-/// Sums of values below are exact in floating point.
-const EXACT: i128 = 1 << 52;
+/// Values up to which all that a table holds is exact in floating point (2^53): rounded
+/// down, a request may be taken three times as often as it fits.
+const EXACT: i128 = 1 << 51;
 
 /// What requests become in units that do not divide them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -80,7 +80,7 @@ impl<'a> Knapsack<'a> {
         self.bound >> FRACTION_BITS
     }
 
-    pub(crate) fn free(&self) -> &'a [i64] {
+    fn free(&self) -> &'a [i64] {
         self.packing.free(self.bin)
     }
 

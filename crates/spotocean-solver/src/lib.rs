@@ -8,10 +8,10 @@
 //! `assign` (pods to domains) → `pack`, level by level: `packing` (rows and
 //! bins) → `column_generation` over `simplex`, `fill` and `relaxed_knapsack` →
 //! `rounding` with `assemble` → `improve`, or `exact` where it is small →
-//! `realise` (real pods) → `companion` → `audit` → `bound` (the proof, over
-//! `knapsack` and
-//! `grid`) → the answer. Floating point only ever proposes: fits, limits and
-//! bounds are decided by integers.
+//! `realise` (real pods) → `companion` → `audit` (over `census` and `grounding`) →
+//! `bound` (the proof, over `doubt`, which asks `knapsack` and `grid`) → the answer.
+//! Floating point only ever proposes: fits, limits and bounds are decided by
+//! whole numbers.
 
 pub mod consolidation;
 pub mod problem;

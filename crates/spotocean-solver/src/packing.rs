@@ -119,11 +119,16 @@ impl Packing {
 
     /// Whether a bin has room for so many pods.
     pub(crate) fn holds(&self, bin: usize, picks: &[(usize, i64)]) -> bool {
-        let mut need = vec![0_i64; self.dims];
+        crate::dimension::fits(&self.need(picks), self.free(bin))
+    }
+
+    /// What pods ask for together.
+    pub(crate) fn need(&self, picks: &[(usize, i64)]) -> Vec<i64> {
+        let mut need = vec![0; self.dims];
         for (row, count) in picks {
             crate::dimension::subtract(&mut need, self.size(*row), -count);
         }
-        crate::dimension::fits(&need, self.free(bin))
+        need
     }
 
     /// The most pods of a row that one node may hold, whatever its size. Each of

@@ -1,9 +1,8 @@
 //! Every constant of the solver, with its argument and unit.
 
-/// Markets handed over for one node: as many as the planner asks for where share
-/// caps cut its launches apart, 15 places for each of several launches under a
-/// cap of 15 percent a market (15 × 150 / 15). An `instant` fleet takes more, but
-/// every further one adds request size and hardly any chance of capacity
+/// Markets handed over for one node at most: far more than the planner asks for where
+/// share caps fill some of them, and few enough for a request. An `instant` fleet takes
+/// more, but every further one adds request size and hardly any chance of capacity
 /// (Karpenter sends 60 types).
 pub(crate) const CANDIDATES_MAX: usize = 150;
 

@@ -273,10 +273,7 @@ pub(crate) fn downsize(packing: &Packing, lots: &mut [Lot]) {
 
 /// The cheapest bin below `price` that carries these pods. Bins are in order of price.
 pub(crate) fn cheapest(packing: &Packing, picks: &[(usize, i64)], price: i64) -> Option<usize> {
-    let mut need = vec![0_i64; packing.dims];
-    for (row, count) in picks {
-        crate::dimension::subtract(&mut need, packing.size(*row), -count);
-    }
+    let need = packing.need(picks);
     (0..packing.bins.len())
         .take_while(|bin| packing.bins[*bin].price < price)
         .find(|bin| {
