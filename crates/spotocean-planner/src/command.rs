@@ -210,6 +210,18 @@ pub struct NodePatch {
     pub taints: Option<Vec<Taint>>,
     /// `spec.unschedulable` after the change, `None` to leave it.
     pub unschedulable: Option<bool>,
+    /// Pods that are nominated to the Node right before the change, so that one that lets pods in finds their places
+    /// taken. The change does not depend on it.
+    pub nominees: Vec<Nominee>,
+}
+
+/// A pod that waits for a place on a Node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nominee {
+    /// The pod.
+    pub pod: ObjectKey,
+    /// Its uid.
+    pub uid: Uid,
 }
 
 /// A command with why it is given and whether it may wait.

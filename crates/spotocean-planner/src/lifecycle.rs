@@ -78,9 +78,9 @@ fn live(view: &View<'_>, member: &Member<'_>, agenda: &mut Agenda) {
 
 fn stay(view: &View<'_>, member: &Member<'_>, status: &mut OceanNodeStatus, agenda: &mut Agenda) {
     registration::advance(view, member, status);
-    let is_held = nomination::nominate(view, member, agenda);
-    if !is_held {
+    if !nomination::is_held(view, member, agenda) {
         registration::patch(view, member, agenda);
+        nomination::renew(view, member, agenda);
     }
 }
 

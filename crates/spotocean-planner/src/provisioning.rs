@@ -28,6 +28,7 @@ pub mod limits;
 mod lots;
 pub mod nodes;
 pub mod nominations;
+pub mod places;
 mod pods;
 pub mod rounds;
 pub mod share;

@@ -1,10 +1,12 @@
 //! Pods come to lie as they were planned, though kube-scheduler by itself would spread them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::json;
+use spotocean_e2e::stack::{Shape, StackPlan};
 use spotocean_e2e::world::{self, World};
 
 use crate::scene::{BOUGHT, Scene, deployment, ocean};
@@ -17,13 +19,18 @@ const SHAPES: [(&str, u32, &str, &str); 4] = [
     ("large", 4, "1900m", "3Gi"),
 ];
 
+/// Of all pods, so many may be bought for again: between a nomination and the end of its node's taint the scheduler may
+/// try the pod in vain, and give its place to another one (docs/design/0004).
+const AGAIN_MAX: usize = 1;
+
 #[tokio::test]
-async fn each_pod_is_bought_for_once_and_comes_to_its_place() -> Result<()> {
-    let mut scene = Scene::open().await?;
-    // Without share caps, so that all goes out in one look: pods that wait for a later round of a
-    // purchase may still take places in the nodes of an earlier one (docs/design/0005).
+async fn each_pod_comes_to_the_place_that_was_bought_for_it() -> Result<()> {
+    let mut plan = StackPlan::new(Shape::Cloud);
+    // Boots as far apart as on EC2: a node that joins makes the scheduler try all pods.
+    plan.scenario["timing"]["bootSeconds"] = json!(9.0);
+    plan.scenario["timing"]["bootSpreadSeconds"] = json!(8.0);
+    let mut scene = Scene::open_with(&plan).await?;
     let spec = json!({
-        "strategy": {"maxShare": {"market": 100, "type": 100, "zone": 100}},
         "pools": [{"name": "general", "requirements": [
             {"key": "spotocean.dev/instance-cpu", "operator": "Lte", "values": ["4"]},
         ]}],
@@ -42,48 +49,45 @@ async fn each_pod_is_bought_for_once_and_comes_to_its_place() -> Result<()> {
         })
         .await?;
     let world = scene.look().await?;
+    let nodes = world.ocean_nodes.len();
+    ensure!(nodes > 3, "{nodes} nodes are too few to choose wrongly");
+    let bought = bought(&world)?;
+    let again: Vec<_> = bought.iter().filter(|(_, nodes)| nodes.len() > 1).collect();
     ensure!(
-        world.ocean_nodes.len() > 3,
-        "{} nodes are too few to choose wrongly",
-        world.ocean_nodes.len()
+        again.len() <= AGAIN_MAX,
+        "{} of {pods} pods were bought for again: {again:?}",
+        again.len()
     );
-    // A pod may come to free room that was ready before its own node; it must not take another's place.
-    let places = planned(&world)?;
-    let strays = places.values().filter(|(planned, bound)| planned != bound);
+    // Equal pods may change places, and one may come to free room that was ready before its own node.
+    let places = places(&world);
+    let strays = bought
+        .iter()
+        .filter(|(pod, nodes)| !nodes.contains(&places[*pod]));
     let strays: Vec<_> = strays.collect();
     ensure!(
-        strays.len() * 4 <= places.len(),
-        "{} of {} pods are not where they were planned: {strays:?}",
+        strays.len() * 4 <= pods,
+        "{} of {pods} pods are not where they were planned: {strays:?}",
         strays.len(),
-        places.len()
     );
     Ok(())
 }
 
-/// Of every pod that a node was bought for: that node, and the one it is on.
-fn planned(world: &World) -> Result<BTreeMap<String, (String, String)>> {
-    let bound: BTreeMap<String, String> = world
-        .pods
-        .iter()
-        .filter_map(|pod| Some((pod.name_any(), world::node_of(pod)?.to_owned())))
-        .collect();
-    let mut planned = BTreeMap::new();
+/// The nodes that were bought for each pod.
+fn bought(world: &World) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let mut bought: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for own in &world.ocean_nodes {
         let node = own.status.as_ref().and_then(|status| status.node_name.clone());
         let node = node.with_context(|| format!("{} has a Node", own.name_any()))?;
         for pod in &own.spec.for_pods {
-            let bound = bound
-                .get(&pod.name)
-                .with_context(|| format!("{} is bound", pod.name))?;
-            let earlier = planned.insert(pod.name.clone(), (node.clone(), bound.clone()));
-            ensure!(
-                earlier.is_none(),
-                "{} and {node} were both bought for {}",
-                earlier.map(|(node, _)| node).unwrap_or_default(),
-                pod.name
-            );
+            bought.entry(pod.name.clone()).or_default().insert(node.clone());
         }
     }
-    ensure!(!planned.is_empty(), "no node names its pods");
-    Ok(planned)
+    ensure!(!bought.is_empty(), "no node names its pods");
+    Ok(bought)
+}
+
+/// The node of each pod that is bound.
+fn places(world: &World) -> BTreeMap<String, String> {
+    let place = |pod: &Pod| Some((pod.name_any(), world::node_of(pod)?.to_owned()));
+    world.pods.iter().filter_map(place).collect()
 }

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -306,8 +307,12 @@ impl Writer {
         Ok(Outcome::Done)
     }
 
-    /// Changes labels, annotations and taints of a Node.
+    /// Changes labels, annotations and taints of a Node, once its nominees are nominated. One that cannot be is left
+    /// to later looks: it holds up no node.
     pub async fn patch_node(&self, patch: &NodePatch) -> Result<Outcome, AttemptError> {
+        let nominees = patch.nominees.iter();
+        let nominations = nominees.map(|own| self.nominate_pod(&own.pod, own.uid.as_str(), &patch.name));
+        join_all(nominations).await;
         let api: Api<Node> = Api::all(self.client.clone());
         let body = node_patch(patch);
         let parameters = PatchParams::default();
@@ -514,6 +519,7 @@ mod tests {
             annotations: [].into(),
             taints: None,
             unschedulable: Some(false),
+            nominees: Vec::new(),
         };
         assert_eq!(
             node_patch(&patch),

@@ -5,7 +5,7 @@ use spotocean_core::instance::{InstanceState, TAG_OCEAN};
 use spotocean_core::label;
 
 use super::{Verdict, check, object};
-use crate::command::{Command, NodePatch, TerminationReason};
+use crate::command::{Command, NodePatch, Nominee, TerminationReason};
 use crate::plan::{GuardRule, Plan};
 use crate::snapshot::{Snapshot, Source};
 
@@ -80,7 +80,9 @@ pub(super) fn patch(snapshot: &Snapshot, patch: &NodePatch) -> Verdict {
     let is_current = patch.taints.is_none() || node.resource_version == patch.resource_version;
     check(is_current, GuardRule::Stale, || {
         format!("Node {} has changed since its taints were read", patch.name)
-    })
+    })?;
+    let mut nominees = patch.nominees.iter();
+    nominees.try_for_each(|Nominee { pod, uid }| object::nomination(snapshot, pod, uid, &patch.name))
 }
 
 pub(super) fn node(snapshot: &Snapshot, name: &NodeName, uid: &Uid) -> Verdict {

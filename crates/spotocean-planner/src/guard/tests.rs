@@ -8,7 +8,7 @@ use spotocean_core::instance::{InstanceState, TAG_CLUSTER_UID};
 
 use super::*;
 use crate::answers::{answered, selecting};
-use crate::command::{Lane, NodePatch, Purchase, TerminationReason};
+use crate::command::{Lane, NodePatch, Nominee, Purchase, TerminationReason};
 use crate::fixtures::{self, SnapshotBuilder, ago, instance, ocean_node, pod, running, snapshot};
 use crate::pool::pools_of;
 use crate::provisioning::cooldown::Cooldowns;
@@ -285,18 +285,7 @@ fn nodes_and_pods_are_touched_only_where_they_are_ours() {
             node.instance = None;
         })
     };
-    let patch = |resource_version: &str| {
-        Command::PatchNode(Box::new(NodePatch {
-            name: "a".into(),
-            uid: "uid-a".into(),
-            resource_version: resource_version.into(),
-            labels: Default::default(),
-            remove_labels: Vec::new(),
-            annotations: Default::default(),
-            taints: Some(Vec::new()),
-            unschedulable: None,
-        }))
-    };
+    let patch = |resource_version: &str| Command::PatchNode(Box::new(patch(resource_version)));
     let delete = |uid: &str| Command::DeleteNode {
         name: "a".into(),
         uid: uid.into(),
@@ -375,6 +364,21 @@ fn templates_in_use_stay() {
     check(used, delete(), Some(GuardRule::Stale), "an open launch names it");
 }
 
+/// Takes all taints off Node a.
+fn patch(resource_version: &str) -> NodePatch {
+    NodePatch {
+        name: "a".into(),
+        uid: "uid-a".into(),
+        resource_version: resource_version.into(),
+        labels: Default::default(),
+        remove_labels: Vec::new(),
+        annotations: Default::default(),
+        taints: Some(Vec::new()),
+        unschedulable: None,
+        nominees: Vec::new(),
+    }
+}
+
 #[test]
 fn nominations_are_for_waiting_pods_and_our_nodes() {
     use GuardRule::{NotManaged, Ownership, Stale};
@@ -410,6 +414,27 @@ fn nominations_are_for_waiting_pods_and_our_nodes() {
         Some(Ownership),
         "no OceanNode speaks for it",
     );
-    let observed = change(waiting(None), |own| own.spec.mode = Mode::Observe);
-    check(observed, nominate("a"), Some(NotManaged), "observed");
+    let observed = || change(waiting(None), |own| own.spec.mode = Mode::Observe);
+    check(observed(), nominate("a"), Some(NotManaged), "observed");
+    let open = |uid: &str| {
+        Command::PatchNode(Box::new(NodePatch {
+            nominees: vec![Nominee {
+                pod: pod("web").key,
+                uid: uid.into(),
+            }],
+            ..patch("1")
+        }))
+    };
+    check(
+        waiting(None),
+        open(pod("web").uid.as_str()),
+        None,
+        "with its node",
+    );
+    check(
+        waiting(None),
+        open("another"),
+        Some(Stale),
+        "another pod of that name",
+    );
 }

@@ -126,6 +126,7 @@ pub(super) fn mark(view: &View<'_>, member: &Member<'_>, leaving: &Leaving, agen
         annotations: Labels::new(),
         taints: Some(node.taints.iter().cloned().chain(missing).collect()),
         unschedulable: None,
+        nominees: Vec::new(),
     };
     let lane = lane(leaving);
     agenda.add(

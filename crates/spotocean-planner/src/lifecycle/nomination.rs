@@ -4,52 +4,74 @@
 //! node on another, and a third one finds no room. So each waiting pod is
 //! nominated to the node that was bought for it (`status.nominatedNodeName`,
 //! KEP-5278; a hint that every supported version tries first, holding the room
-//! against pods of the same or lower priority). The Node keeps the taint it
-//! starts with until its pods are nominated, or for [`HOLD`].
+//! against pods of the same or lower priority).
+//!
+//! The scheduler drops a nomination when it has tried the pod in vain, and then
+//! another pod may take the place. So pods are nominated at the very moment
+//! their node can take them: the Node keeps the taint it starts with until
+//! nothing else keeps pods out, or for [`HOLD`], and loses it right after its
+//! pods are nominated. One that is dropped all the same is renewed.
+
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use spotocean_core::node::Node;
+use spotocean_core::pod::Pod;
+use spotocean_core::resources::Resources;
 
 use super::agenda::Agenda;
-use super::registration::is_unregistered;
+use super::registration::{is_closed, is_unregistered};
 use super::view::{Member, View};
-use crate::command::Command;
-use crate::provisioning::in_flight::pods_of;
-use crate::provisioning::nodes::awaits_binding;
+use crate::command::{Command, Nominee};
 
-/// How long nominations may hold up a node: they are a hint, and a node without them is as good as any other.
-const HOLD: SignedDuration = SignedDuration::from_secs(5);
+/// How long a node that is not ready stays closed to pods that it could not run yet. A network plugin that does not
+/// tolerate our taint would wait for the end of it, and the node for the plugin.
+const HOLD: SignedDuration = SignedDuration::from_secs(30);
 
-/// Nominates the pods that a node was bought for and that no nomination names yet; says whether the node is held for
-/// them meanwhile.
-pub(super) fn nominate(view: &View<'_>, member: &Member<'_>, agenda: &mut Agenda) -> bool {
-    let Some(node) = member.node.filter(|node| node.deleted_at.is_none()) else {
+/// Whether a new node stays closed, because the scheduler would try its pods in vain.
+pub(super) fn is_held(view: &View<'_>, member: &Member<'_>, agenda: &mut Agenda) -> bool {
+    let Some(node) = member.node.filter(|node| is_unregistered(node)) else {
         return false;
     };
-    if !awaits_binding(member.own, view.now()) || member.fate.is_lost() {
-        return false;
-    }
-    let commands = nominations(view, member, node);
-    let is_complete = commands.is_empty();
-    for command in commands {
-        agenda.ordinary(command, format!("{} was bought for it", node.name));
-    }
     let due = node.created_at + HOLD;
-    let is_held = !is_complete && is_unregistered(node) && view.now() < due;
+    let is_held = is_closed(node) && view.now() < due && unnamed(view, member, node).next().is_some();
     if is_held {
         agenda.look_at(due);
     }
     is_held
 }
 
-fn nominations(view: &View<'_>, member: &Member<'_>, node: &Node) -> Vec<Command> {
-    pods_of(member.own)
-        .filter_map(|key| view.waiting_pod(&key))
-        .filter(|pod| view.nominations.node(pod).is_none())
-        .map(|pod| Command::NominatePod {
+/// The pods that a node opens for.
+pub(super) fn nominees(view: &View<'_>, member: &Member<'_>, node: &Node) -> Vec<Nominee> {
+    let nominee = |pod: &Arc<Pod>| Nominee {
+        pod: pod.key.clone(),
+        uid: pod.uid.clone(),
+    };
+    unnamed(view, member, node).map(nominee).collect()
+}
+
+/// Nominates again the pods of an open node whose nominations were dropped, as far as it has room for them: with each
+/// nomination that it drops the scheduler tries every pod again, and drops others.
+pub(super) fn renew(view: &View<'_>, member: &Member<'_>, agenda: &mut Agenda) {
+    let Some(node) = member.node.filter(|node| !is_unregistered(node)) else {
+        return;
+    };
+    let bound = member.pods.iter().map(|pod| &pod.shape.requests);
+    let used = bound.fold(Resources::default(), |sum, requests| sum.plus(requests));
+    let room = node.allocatable.minus(&used);
+    for pod in unnamed(view, member, node).filter(|pod| pod.shape.requests.fits(&room)) {
+        let command = Command::NominatePod {
             pod: pod.key.clone(),
             uid: pod.uid.clone(),
             node: node.name.clone(),
-        })
-        .collect()
+        };
+        agenda.ordinary(command, format!("{} was bought for it", node.name));
+    }
+}
+
+/// The waiting pods that have a place on a node and that no nomination names yet.
+fn unnamed<'v>(view: &'v View<'_>, member: &Member<'_>, node: &Node) -> impl Iterator<Item = &'v Arc<Pod>> {
+    let takes_pods = !member.fate.is_lost() && node.deleted_at.is_none();
+    let pods = view.nominations.places.on(member.own).iter().copied();
+    pods.filter(move |pod| takes_pods && view.nominations.node(pod).is_none())
 }

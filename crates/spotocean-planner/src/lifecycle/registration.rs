@@ -22,6 +22,7 @@ use super::agenda::Agenda;
 use super::console;
 use super::emptiness;
 use super::leaving::{Leaving, service_phase, time};
+use super::nomination::nominees;
 use super::view::{Member, Standing, View, span};
 use crate::command::{Command, Lane, NodePatch};
 use crate::pool::{PoolView, pools_of};
@@ -44,6 +45,12 @@ pub(super) fn is_unregistered(node: &Node) -> bool {
     node.taints
         .iter()
         .any(|taint| taint.key.as_ref() == UNREGISTERED_TAINT)
+}
+
+/// Whether something else than our own taint keeps pods out of a starting node.
+pub(super) fn is_closed(node: &Node) -> bool {
+    let passes = |key: &str| key != UNREGISTERED_TAINT && PASSING_TAINTS.contains(&key);
+    !node.is_ready() || node.taints.iter().any(|taint| passes(&taint.key))
 }
 
 /// Brings the facts on record up to date: what EC2 and the Node say, and the price now.
@@ -287,6 +294,11 @@ pub(super) fn patch(view: &View<'_>, member: &Member<'_>, agenda: &mut Agenda) {
         annotations,
         taints,
         unschedulable: None,
+        nominees: if is_unregistered(node) {
+            nominees(view, member, node)
+        } else {
+            Vec::new()
+        },
     };
     let because = format!("{} is in service as {}", node.name, member.name);
     agenda.add(Command::PatchNode(Box::new(patch)), Lane::Ordinary, because);

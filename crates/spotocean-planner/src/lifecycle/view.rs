@@ -10,7 +10,7 @@ use spotocean_api::duration::Duration;
 use spotocean_api::effective::effective_pool;
 use spotocean_api::ocean_node::{OceanNode, OceanNodeStatus};
 use spotocean_api::spot_ocean::{DeletionPolicy, Mode, SpotOcean};
-use spotocean_core::id::{InstanceId, NodeName, ObjectKey, OceanNodeName, Uid};
+use spotocean_core::id::{InstanceId, NodeName, OceanNodeName, Uid};
 use spotocean_core::instance::Instance;
 use spotocean_core::node::Node;
 use spotocean_core::pod::Pod;
@@ -73,7 +73,6 @@ pub struct View<'a> {
     pub snapshot: &'a Snapshot,
     nodes: BTreeMap<&'a InstanceId, &'a Node>,
     pods: BTreeMap<&'a NodeName, Vec<&'a Arc<Pod>>>,
-    waiting: BTreeMap<&'a ObjectKey, &'a Arc<Pod>>,
     /// Which nominations hold.
     pub(super) nominations: Nominations<'a>,
     instances: BTreeMap<&'a InstanceId, &'a Instance>,
@@ -109,12 +108,6 @@ impl<'a> View<'a> {
                 .filter_map(|node| Some((node.instance.as_ref()?, node.as_ref())))
                 .collect(),
             pods,
-            waiting: snapshot
-                .pods
-                .iter()
-                .filter(|pod| pod.waits_for_capacity())
-                .map(|pod| (&pod.key, pod))
-                .collect(),
             nominations: Nominations::of(snapshot),
             missing: snapshot
                 .ocean_nodes
@@ -125,12 +118,6 @@ impl<'a> View<'a> {
             instances,
             snapshot,
         }
-    }
-
-    /// A pod that waits for capacity.
-    #[must_use]
-    pub fn waiting_pod(&self, key: &ObjectKey) -> Option<&'a Arc<Pod>> {
-        self.waiting.get(key).copied()
     }
 
     /// The time of the look.

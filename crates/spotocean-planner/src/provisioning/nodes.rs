@@ -22,7 +22,7 @@ use spotocean_core::resources::Resources;
 use spotocean_core::taint::{Taint, untolerated};
 use spotocean_solver::problem::{NodeRef, PlacementNode};
 
-use super::in_flight::{launches_by_name, market_of, markets, phase, pods_of, pool_of};
+use super::in_flight::{launches_by_name, market_of, markets, phase, pool_of};
 use super::nominations::Nominations;
 use super::supply::{Stock, Supply, zone_labels};
 use crate::snapshot::Snapshot;
@@ -46,17 +46,18 @@ struct Survey<'a> {
     stocks: BTreeMap<&'a PoolKey, &'a Stock>,
     by_instance: BTreeMap<InstanceId, &'a OceanNode>,
     bound: BTreeMap<&'a NodeName, Vec<Arc<Pod>>>,
-    nominated: BTreeSet<ObjectKey>,
-    pending: BTreeMap<&'a ObjectKey, &'a Arc<Pod>>,
+    nominations: Nominations<'a>,
 }
 
 /// Reads a snapshot.
 #[must_use]
 pub fn landscape(snapshot: &Snapshot, supplies: &[Supply]) -> Landscape {
     let survey = Survey::of(snapshot, supplies);
+    let waiting = snapshot.pods.iter().filter(|pod| pod.waits_for_capacity());
+    let nominated = waiting.filter(|pod| survey.nominations.node(pod).is_some());
     let mut landscape = Landscape {
         nodes: Vec::new(),
-        nominated: survey.nominated.clone(),
+        nominated: nominated.map(|pod| pod.key.clone()).collect(),
     };
     let mut seen = BTreeSet::new();
     for node in &snapshot.nodes {
@@ -125,8 +126,6 @@ impl<'a> Survey<'a> {
             .iter()
             .filter_map(|own| Some((instance_of(own)?, own.as_ref())))
             .collect();
-        let waiting = snapshot.pods.iter().filter(|pod| pod.waits_for_capacity());
-        let (nominated, pending): (Vec<_>, Vec<_>) = waiting.partition(|pod| nominations.node(pod).is_some());
         Self {
             snapshot,
             stocks: supplies
@@ -135,15 +134,14 @@ impl<'a> Survey<'a> {
                 .collect(),
             by_instance,
             bound,
-            pending: pending.into_iter().map(|pod| (&pod.key, pod)).collect(),
-            nominated: nominated.into_iter().map(|pod| pod.key.clone()).collect(),
+            nominations,
         }
     }
 
     fn add_node(&self, node: &Arc<Node>, own: Option<&OceanNode>, landscape: &mut Landscape) {
         let starting = own.filter(|own| is_starting(own));
         let mut pods = self.bound.get(&node.name).cloned().unwrap_or_default();
-        if let Some(own) = own.filter(|own| awaits_binding(own, self.snapshot.now)) {
+        if let Some(own) = own {
             pods.extend(self.nominate(own, landscape));
         }
         let labels = match starting {
@@ -210,11 +208,11 @@ impl<'a> Survey<'a> {
         landscape.nodes.push(node);
     }
 
-    /// The waiting pods an OceanNode was bought for.
+    /// The waiting pods that have a place on an OceanNode and are not nominated yet.
     fn nominate(&self, own: &OceanNode, landscape: &mut Landscape) -> Vec<Arc<Pod>> {
-        pods_of(own)
-            .filter(|key| landscape.nominated.insert(key.clone()))
-            .filter_map(|key| self.pending.get(&key).map(|pod| (*pod).clone()))
+        let pods = self.nominations.places.on(own).iter();
+        pods.filter(|pod| landscape.nominated.insert(pod.key.clone()))
+            .map(|pod| (*pod).clone())
             .collect()
     }
 

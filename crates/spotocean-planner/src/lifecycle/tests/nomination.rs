@@ -1,5 +1,7 @@
 //! Pods are nominated to the node that was bought for them, and the node waits for that, but not for long.
 
+use spotocean_core::label::{CLOUD_UNINITIALIZED_TAINT, NOT_READY_TAINT};
+
 use super::*;
 
 /// Node n1 with the taint it starts with, created so many seconds ago and bought for `pods`.
@@ -15,7 +17,10 @@ fn starting(age: i64, pods: &[&str]) -> SnapshotBuilder {
         .member("n1", "shop", Phase::Launched)
         .node(node("n1", "shop"))
         .with(|s| {
-            change_own(s, "n1", |own| own.spec.for_pods = pods);
+            change_own(s, "n1", |own| {
+                own.spec.for_pods = pods;
+                own.status.as_mut().unwrap().launched_at = Some(Time(ago(age)));
+            });
             change_node(s, "n1", |node| {
                 node.created_at = ago(age);
                 node.taints = vec![taint(UNREGISTERED_TAINT, TaintEffect::NoExecute)];
@@ -26,12 +31,16 @@ fn starting(age: i64, pods: &[&str]) -> SnapshotBuilder {
 /// Pods nominated to n1 in this look, and whether pods are let in.
 fn step(snapshot: &Snapshot) -> (Vec<String>, bool) {
     let commands = plan(snapshot).commands;
-    let nominated = commands.iter().filter_map(|planned| match &planned.command {
+    let nominated = commands.iter().flat_map(|planned| match &planned.command {
         Command::NominatePod { pod, node, .. } => {
             assert_eq!(node.as_str(), "n1");
-            Some(pod.name.to_string())
+            vec![pod.name.to_string()]
         }
-        _ => None,
+        Command::PatchNode(patch) => {
+            let names = patch.nominees.iter().map(|nominee| nominee.pod.name.to_string());
+            names.collect()
+        }
+        _ => Vec::new(),
     });
     let is_open = commands
         .iter()
@@ -40,15 +49,15 @@ fn step(snapshot: &Snapshot) -> (Vec<String>, bool) {
 }
 
 #[test]
-fn a_node_opens_once_its_pods_are_nominated() {
+fn a_node_opens_when_its_pods_are_nominated() {
     let mut snapshot = starting(0, &["a", "b"])
         .pod(pod("a"))
         .pod(pod("b"))
         .pod(pod("stranger"))
         .build();
-    assert_eq!(step(&snapshot), (vec!["a".to_owned(), "b".to_owned()], false));
+    assert_eq!(step(&snapshot), (vec!["a".to_owned(), "b".to_owned()], true));
     play(&mut snapshot, 1);
-    assert_eq!(step(&snapshot), (vec![], true));
+    assert_eq!(step(&snapshot), (vec![], false));
     let bound: Vec<_> = snapshot
         .pods
         .iter()
@@ -58,32 +67,62 @@ fn a_node_opens_once_its_pods_are_nominated() {
 }
 
 #[test]
-fn what_cannot_be_nominated_holds_up_nothing() {
+fn a_node_that_cannot_take_its_pods_yet_stays_closed_to_all() {
+    let closed = |age: i64, key: &str| {
+        starting(age, &["a"]).pod(pod("a")).with(|s| {
+            change_node(s, "n1", |node| {
+                node.taints.push(taint(key, TaintEffect::NoSchedule));
+            });
+        })
+    };
+    let its_own = || vec!["a".to_owned()];
+    let unready = starting(29, &["a"])
+        .pod(pod("a"))
+        .with(|s| change_node(s, "n1", not_ready));
+    let rows = [
+        ("not ready", unready, (vec![], false)),
+        (
+            "the taint of a node that is not ready",
+            closed(29, NOT_READY_TAINT),
+            (vec![], false),
+        ),
+        (
+            "not known to the cloud controller",
+            closed(29, CLOUD_UNINITIALIZED_TAINT),
+            (vec![], false),
+        ),
+        (
+            "a plugin may wait for the end of our taint",
+            closed(30, NOT_READY_TAINT),
+            (its_own(), true),
+        ),
+        (
+            "others' taints are not waited for",
+            closed(0, "example.com/agent"),
+            (its_own(), true),
+        ),
+    ];
+    for (title, world, expected) in rows {
+        assert_eq!(step(&world.build()), expected, "{title}");
+    }
+    let nobody_waits = closed(0, NOT_READY_TAINT).with(|s| s.pods.clear()).build();
+    assert_eq!(step(&nobody_waits), (vec![], true), "nobody waits");
+}
+
+#[test]
+fn who_does_not_wait_is_not_nominated() {
     let elsewhere = |name: &str| {
         let mut pod = pod(name);
         pod.nominated_node = Some("n2".into());
         pod
     };
     let other = node("n2", "shop");
-    let (none, its_own) = (Vec::<String>::new(), vec!["a".to_owned()]);
     let rows = [
-        ("its pods are gone", starting(0, &["a"]), none.clone(), true),
-        (
-            "bound already",
-            starting(0, &["a"]).pod(running("a", "n2")),
-            none.clone(),
-            true,
-        ),
+        ("its pods are gone", starting(0, &["a"]), true),
+        ("bound already", starting(0, &["a"]).pod(running("a", "n2")), true),
         (
             "preempts elsewhere",
             starting(0, &["a"]).pod(elsewhere("a")).node(other),
-            none.clone(),
-            true,
-        ),
-        (
-            "refused for five seconds",
-            starting(5, &["a"]).pod(pod("a")),
-            its_own,
             true,
         ),
         (
@@ -91,12 +130,11 @@ fn what_cannot_be_nominated_holds_up_nothing() {
             starting(0, &["a"])
                 .pod(pod("a"))
                 .with(|s| change_ocean(s, |ocean| ocean.spec.mode = Mode::Observe)),
-            none.clone(),
             false,
         ),
     ];
-    for (title, world, nominated, is_open) in rows {
-        assert_eq!(step(&world.build()), (nominated, is_open), "{title}");
+    for (title, world, is_open) in rows {
+        assert_eq!(step(&world.build()), (vec![], is_open), "{title}");
     }
 }
 
@@ -120,4 +158,26 @@ fn a_nomination_that_the_scheduler_dropped_is_renewed_while_pods_are_awaited() {
         at(30, None).is_empty(),
         "whatever keeps it out stays: it is planned anew"
     );
+}
+
+#[test]
+fn nothing_is_nominated_to_a_place_that_another_pod_has() {
+    let with = |cpu_millis: i64| {
+        let mut snapshot = starting(600, &["a"])
+            .pod(pod("a"))
+            .pod(running("b", "n1"))
+            .build();
+        change_node(&mut snapshot, "n1", |node| {
+            node.taints.clear();
+            node.allocatable.cpu_millis = cpu_millis;
+        });
+        change_own(&mut snapshot, "n1", |own| {
+            let status = own.status.as_mut().unwrap();
+            status.phase = Phase::Initialized;
+            status.initialized_at = Some(Time(now()));
+        });
+        step(&snapshot).0
+    };
+    assert_eq!(with(1000), ["a"], "there is room for both");
+    assert!(with(999).is_empty(), "b took it");
 }
