@@ -6,6 +6,7 @@
 pub mod kubernetes;
 pub mod ledger;
 pub mod merge;
+pub mod nomination;
 pub mod purchase;
 
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -8,7 +8,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -28,6 +27,7 @@ use spotocean_planner::lifecycle::holds_up_drain;
 use spotocean_planner::snapshot::AttemptError;
 
 use super::merge::difference;
+use super::nomination::nominate;
 use crate::store::kind::{Kind, Readable};
 use crate::store::table::Entry;
 use crate::store::{Objects, Store, entry};
@@ -307,12 +307,9 @@ impl Writer {
         Ok(Outcome::Done)
     }
 
-    /// Changes labels, annotations and taints of a Node, once its nominees are nominated. One that cannot be is left
-    /// to later looks: it holds up no node.
+    /// Changes labels, annotations and taints of a Node, once its nominees are nominated.
     pub async fn patch_node(&self, patch: &NodePatch) -> Result<Outcome, AttemptError> {
-        let nominees = patch.nominees.iter();
-        let nominations = nominees.map(|own| self.nominate_pod(&own.pod, own.uid.as_str(), &patch.name));
-        join_all(nominations).await;
+        nominate(self, patch).await;
         let api: Api<Node> = Api::all(self.client.clone());
         let body = node_patch(patch);
         let parameters = PatchParams::default();
