@@ -21,6 +21,7 @@ pub mod crd;
 pub mod disruption;
 pub mod duration;
 pub mod effective;
+pub mod headroom;
 pub mod kubelet;
 pub mod label_selector;
 pub mod ocean_launch;

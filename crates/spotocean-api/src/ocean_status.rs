@@ -57,6 +57,10 @@ pub struct SpotOceanStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_purchase: Option<PurchaseSummary>,
 
+    /// The spare room that is wanted and how much of it is ready. Absent: none is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headroom: Option<HeadroomStatus>,
+
     /// What the ocean's own template came to in AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,
@@ -69,6 +73,22 @@ pub struct SpotOceanStatus {
     /// Mode Observe: what would be bought and removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummary>,
+}
+
+/// Spare room for pods to come.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeadroomStatus {
+    /// Pods for which room is wanted.
+    pub units: u32,
+
+    /// Pods for which there is room on nodes that are ready.
+    pub ready: u32,
+
+    /// Why nothing is bought for the rest, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
 }
 
 /// What the ocean's template came to in AWS.

@@ -2,8 +2,8 @@
 
 use crate::validation;
 use crate::{
-    disruption::PoolDisruption, pool_template::PoolTemplate, quantity::Quantity, requirement::Requirement,
-    schema, spot_ocean::DeletionPolicy, strategy::PoolStrategy, taint::Taint,
+    disruption::PoolDisruption, headroom::Headroom, pool_template::PoolTemplate, quantity::Quantity,
+    requirement::Requirement, schema, spot_ocean::DeletionPolicy, strategy::PoolStrategy, taint::Taint,
 };
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -81,4 +81,8 @@ pub struct Pool {
     /// The pool's own disruption settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disruption: Option<PoolDisruption>,
+
+    /// Spare room that is kept ready on the pool's nodes, beside the ocean's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headroom: Option<Headroom>,
 }

@@ -2,8 +2,9 @@
 
 use crate::validation;
 use crate::{
-    cluster::Cluster, disruption::Disruption, label_selector::LabelSelector, ocean_status::SpotOceanStatus,
-    pool::Pool, quantity::Quantity, schema, strategy::Strategy, template::Template,
+    cluster::Cluster, disruption::Disruption, headroom::Headroom, label_selector::LabelSelector,
+    ocean_status::SpotOceanStatus, pool::Pool, quantity::Quantity, schema, strategy::Strategy,
+    template::Template,
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -98,6 +99,10 @@ pub struct SpotOceanSpec {
     /// When nodes are removed, and how long a removal or a start may take.
     #[serde(default)]
     pub disruption: Disruption,
+
+    /// Spare room that is kept ready for pods to come, on whichever of the ocean's nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headroom: Option<Headroom>,
 
     /// Most that the ocean may hold, by resource name (cpu, memory, nvidia.com/gpu, …), plus nodes and
     /// hourlyCost (US dollars). Stops purchases, never removes nodes.

@@ -49,6 +49,23 @@ pub(crate) fn limit_memory_unit() -> Rule {
     .message("limits.memory has no unit and would be counted in bytes: write it with one, such as 1000Gi")
 }
 
+/// Room for nothing is there already.
+pub(crate) fn headroom_asks() -> Rule {
+    Rule::new("has(self.cpu) || has(self.memory) || has(self.gpu)")
+        .message("a headroom unit asks for nothing: give the cpu, memory or gpu of one pod")
+}
+
+/// As for limits: `memory: 512` would be half a kilobyte.
+pub(crate) fn headroom_memory_unit() -> Rule {
+    Rule::new(
+        "!has(self.memory) || self.memory == 0 || self.memory == '0' || \
+         (type(self.memory) == string && ['k', 'M', 'G', 'T', 'P', 'i'].exists(s, self.memory.endsWith(s)))",
+    )
+    .message(
+        "memory of a headroom unit has no unit and would be counted in bytes: write it with one, such as 2Gi",
+    )
+}
+
 /// Signals of the kubelet's eviction manager.
 const EVICTION_SIGNALS: &str = "['memory.available', 'nodefs.available', 'nodefs.inodesFree', 'imagefs.available', 'imagefs.inodesFree', 'pid.available']";
 

@@ -22,6 +22,7 @@ mod registration;
 mod termination;
 pub mod view;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use spotocean_api::ocean_node::{OceanNodeStatus, Phase};
@@ -40,10 +41,11 @@ pub(crate) use registration::CONSOLE_QUOTE;
 
 pub use collection::{is_collection_stopped, unexplained as collection_evidence};
 
-/// Everything the life of nodes calls for in this look.
+/// Everything the life of nodes calls for in this look. `spare` are nodes whose free room is kept for pods to come.
 #[must_use]
-pub fn lifecycle(snapshot: &Snapshot) -> Agenda {
-    let view = View::of(snapshot);
+pub fn lifecycle<'a>(snapshot: &'a Snapshot, spare: &BTreeSet<&'a NodeName>) -> Agenda {
+    let mut view = View::of(snapshot);
+    view.spare.clone_from(spare);
     let mut agenda = Agenda::default();
     for member in view.members() {
         live(&view, &member, &mut agenda);

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use spotocean_api::ocean_node::{OceanNode, Phase};
 use spotocean_api::ocean_status::SpotOceanStatus;
-use spotocean_core::id::{ObjectKey, OceanName, PoolKey};
+use spotocean_core::id::{NodeName, ObjectKey, OceanName, PoolKey};
 use spotocean_core::money::PricePerHour;
 use spotocean_solver::problem::PoolClosed;
 use spotocean_solver::solution::Solution;
@@ -40,10 +40,25 @@ pub struct Provision {
     pub held: BTreeMap<OceanName, u32>,
     /// Nodes of each ocean that follow once EC2 has answered the launches before them.
     pub following: BTreeMap<OceanName, u32>,
+    /// Spare room by ocean that wants some.
+    pub spare: BTreeMap<OceanName, SpareRoom>,
     /// Memory after this look, as far as provisioning changes it.
     pub memory: Memory,
     /// When provisioning wants to look again.
     pub next_look: Option<Timestamp>,
+}
+
+/// What became of the spare room that an ocean wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpareRoom {
+    /// Pods for which room is wanted.
+    pub units: u32,
+    /// Of those, the ones that have room on Ready nodes.
+    pub ready: u32,
+    /// Nodes that hold some of it: being empty is no reason for them to go.
+    pub nodes: BTreeSet<NodeName>,
+    /// Why there is none for some, and none is bought.
+    pub message: Option<Arc<str>>,
 }
 
 /// A purchase, and what is proved of it.
@@ -179,11 +194,12 @@ const SOONEST_LOOK: SignedDuration = SignedDuration::from_secs(1);
 /// Plans one look. Pure, total, deterministic; commands still have to pass [`crate::guard::guard`].
 #[must_use]
 pub fn plan(snapshot: &Snapshot) -> Plan {
-    let mut agenda = lifecycle(snapshot);
-    let mut looks = std::mem::take(&mut agenda.looks);
     // Pods on leaving nodes are bought for as if they waited already: the replacement comes first.
     let foreseen = displaced::foreseen(snapshot);
     let provision = provision(foreseen.as_ref().unwrap_or(snapshot));
+    let spare = provision.spare.values().flat_map(|room| &room.nodes).collect();
+    let mut agenda = lifecycle(snapshot, &spare);
+    let mut looks = std::mem::take(&mut agenda.looks);
     looks.extend(provision.next_look);
     let proposed = agenda
         .into_commands()
@@ -206,7 +222,7 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
 /// worked out. Statuses and events are left to the next whole [`plan`].
 #[must_use]
 pub fn plan_forced(snapshot: &Snapshot) -> Plan {
-    let mut agenda = lifecycle(snapshot);
+    let mut agenda = lifecycle(snapshot, &BTreeSet::new());
     let mut looks = std::mem::take(&mut agenda.looks);
     let is_forced = |planned: &Planned| planned.lane == Lane::Forced;
     let proposed = agenda.into_commands().into_iter().filter(is_forced);

@@ -22,6 +22,7 @@ mod exclusive;
 pub mod explanation;
 mod fallback;
 pub mod futile;
+pub mod headroom;
 pub mod in_flight;
 pub mod launch;
 pub mod limits;
@@ -194,9 +195,10 @@ impl Pass<'_> {
         for (ocean, pods) in waiting.by_ocean {
             provision.waiting.entry(ocean).or_default().extend(pods);
         }
-        let mut ledger = Ledger::of(self.snapshot);
-        let mut solution = self.solve(supplies, waiting.pods, &mut ledger);
+        let mut solution = self.solve_with_headroom(supplies, waiting.pods);
         solution.unplaced.extend(waiting.refused);
+        // What the brake holds back is headroom before it is pods.
+        solution.new_nodes.sort_by_key(headroom::is_idle);
         let allowance = match acts {
             true => brake::allowance(self.snapshot),
             false => usize::MAX,
@@ -227,7 +229,26 @@ impl Pass<'_> {
             let soon = self.snapshot.now + SOON;
             provision.next_look = Some(provision.next_look.map_or(soon, |next| next.min(soon)));
         }
+        for (ocean, room) in headroom::settle(self.snapshot, &mut solution) {
+            provision.spare.insert(ocean, room);
+        }
         merge(&mut provision.solution, solution);
+    }
+
+    /// Asks the solver; again without headroom where limits leave pods out that it takes the room of.
+    fn solve_with_headroom(&self, supplies: &[&Supply], pods: Vec<PendingPod>) -> Solution {
+        let is_unit = |own: &PendingPod| headroom::is_unit(&own.pod.key);
+        if !pods.iter().any(is_unit) {
+            return self.solve(supplies, pods, &mut Ledger::of(self.snapshot));
+        }
+        let whole = self.solve(supplies, pods.clone(), &mut Ledger::of(self.snapshot));
+        if !headroom::crowds_out(&whole) {
+            return whole;
+        }
+        let (units, alone): (Vec<_>, Vec<_>) = pods.into_iter().partition(is_unit);
+        let mut solution = self.solve(supplies, alone, &mut Ledger::of(self.snapshot));
+        solution.unplaced.extend(units.iter().map(headroom::stands_back));
+        solution
     }
 
     /// The pods that wait for pools with these supplies.
@@ -281,8 +302,12 @@ impl Pass<'_> {
 fn planned(purchase: Purchase) -> Planned {
     let spec = &purchase.launch.spec;
     let pods: usize = purchase.nodes.iter().map(|node| node.spec.for_pods.len()).sum();
+    let who = match pods {
+        0 => "headroom waits".to_owned(),
+        pods => format!("{pods} pods wait"),
+    };
     let because = format!(
-        "{pods} pods wait for {} more {} nodes of {}/{}",
+        "{who} for {} more {} nodes of {}/{}",
         purchase.nodes.len(),
         spec.request.capacity_type,
         spec.ocean_name,

@@ -17,13 +17,13 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use spotocean_api::condition::conditions;
-use spotocean_api::ocean_status::{PoolStatus, STATUS_POOLS_MAX, SpotOceanStatus};
+use spotocean_api::ocean_status::{HeadroomStatus, PoolStatus, STATUS_POOLS_MAX, SpotOceanStatus};
 use spotocean_api::spot_ocean::{Mode, SpotOcean};
 use spotocean_core::id::{OceanName, PoolKey};
 use spotocean_core::money::PricePerHour;
 
 use crate::command::Planned;
-use crate::plan::{EventToPublish, Provision};
+use crate::plan::{EventToPublish, Provision, SpareRoom};
 use crate::pool::ocean_name;
 use crate::snapshot::Snapshot;
 use condition::Subject;
@@ -88,9 +88,19 @@ fn status(
         saved: tally.whole.saved(),
         gap: purchase::gap(provision, ocean),
         last_purchase: purchase::summary(provision, ocean),
+        headroom: provision.spare.get(&name).map(headroom),
         resolved: resolved::resolved(snapshot, ocean),
         pools: pools(provision, ocean, &tally),
         plan: is_observed.then(|| summary::summary(provision, &name)),
+    }
+}
+
+fn headroom(room: &SpareRoom) -> HeadroomStatus {
+    let message = room.message.as_ref();
+    HeadroomStatus {
+        units: room.units,
+        ready: room.ready,
+        message: message.map(|message| message.chars().take(MESSAGE_CHARACTERS_MAX).collect()),
     }
 }
 

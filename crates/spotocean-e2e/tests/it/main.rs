@@ -3,6 +3,7 @@
 mod chart;
 mod cleanup;
 mod crash;
+mod headroom;
 mod local_stack;
 mod ordeal;
 mod packing;

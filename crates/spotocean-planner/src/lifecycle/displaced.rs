@@ -67,7 +67,9 @@ fn is_leaving(view: &View<'_>, member: &Member<'_>) -> bool {
     is_touched
         && matches!(
             leaving::decide(view, member, &mut status, &mut Agenda::default()),
-            Decision::Leaves(leaving) if leaving.reason != OceanNodeReason::OceanDeleted
+            // An empty node may still be kept for headroom, or taken by a pod.
+            Decision::Leaves(leaving)
+                if !matches!(leaving.reason, OceanNodeReason::OceanDeleted | OceanNodeReason::Empty)
         )
 }
 

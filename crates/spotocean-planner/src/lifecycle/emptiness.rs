@@ -82,9 +82,10 @@ pub(super) fn decide(
     }
 }
 
-/// Whether somebody counts on the node: an annotation, or a pod that is about to be bound there.
+/// Whether somebody counts on the node: an annotation, headroom, or a pod that is about to be bound there.
 fn is_awaited(view: &View<'_>, member: &Member<'_>, node: &Node) -> bool {
     node.do_not_disrupt
+        || view.spare.contains(&node.name)
         || view
             .snapshot
             .pods

@@ -73,6 +73,8 @@ pub struct View<'a> {
     pub snapshot: &'a Snapshot,
     nodes: BTreeMap<&'a InstanceId, &'a Node>,
     pods: BTreeMap<&'a NodeName, Vec<&'a Arc<Pod>>>,
+    /// Nodes whose free room is kept for pods to come.
+    pub(super) spare: BTreeSet<&'a NodeName>,
     /// Which nominations hold.
     pub(super) nominations: Nominations<'a>,
     instances: BTreeMap<&'a InstanceId, &'a Instance>,
@@ -108,6 +110,7 @@ impl<'a> View<'a> {
                 .filter_map(|node| Some((node.instance.as_ref()?, node.as_ref())))
                 .collect(),
             pods,
+            spare: BTreeSet::new(),
             nominations: Nominations::of(snapshot),
             missing: snapshot
                 .ocean_nodes

@@ -19,6 +19,7 @@ use spotocean_core::offering::Market;
 use spotocean_solver::solution::NewNode;
 
 use super::cooldown::LAUNCH_GENERATION;
+use super::headroom::is_unit;
 use super::in_flight::markets;
 use super::supply::{Stock, Supply, ceiling};
 use crate::bootstrap::BootstrapError;
@@ -154,6 +155,7 @@ fn ocean_node(view: &PoolView, node: &NewNode, name: &str, launch: &str, index: 
         for_pods: node
             .pods
             .iter()
+            .filter(|pod| !is_unit(pod))
             .take(FOR_PODS_MAX)
             .map(|pod| PodReference {
                 namespace: pod.namespace.to_string(),

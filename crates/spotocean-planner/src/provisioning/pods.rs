@@ -1,4 +1,4 @@
-//! Pods that wait: whose pools serve them, and what their volumes demand.
+//! Pods that wait: whose pools serve them, and what their volumes demand. Headroom waits with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use spotocean_solver::solution::{PoolReason, Reason, Unplaced};
 
 use super::exclusive::Holders;
 use super::futile::GaveUp;
+use super::headroom;
 use super::supply::Supply;
 use crate::pool::ocean_name;
 use crate::snapshot::Snapshot;
@@ -127,6 +128,7 @@ pub(super) fn waiting(
             Err((reason, message)) => waiting.refused.push(refused(pod, &pools, reason, &message)),
         }
     }
+    waiting.pods.extend(headroom::units(snapshot, supplies));
     waiting
 }
 
