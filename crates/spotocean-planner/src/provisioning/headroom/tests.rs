@@ -1,3 +1,5 @@
+//! Headroom from an ocean's spec to purchases, status and nodes that stay.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spotocean_api::headroom::AutomaticHeadroom;
 use spotocean_api::ocean_node::Phase;

@@ -1,3 +1,5 @@
+//! Places, row by row: who was bought for which node, who came where, and who has a place then.
+
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spotocean_api::ocean_node::{Phase, PodReference};
@@ -47,6 +49,9 @@ fn places(world: SnapshotBuilder) -> Vec<(String, String)> {
     snapshot.pods.iter().filter_map(place).collect()
 }
 
+/// A title, the world, and pods with their places.
+type Row<'a> = (&'a str, SnapshotBuilder, &'a [(&'a str, &'a str)]);
+
 #[test]
 fn equal_pods_stand_in_for_one_another() {
     let moved = |name: &str, node: &str| {
@@ -54,7 +59,7 @@ fn equal_pods_stand_in_for_one_another() {
         pod.node = Some(node.into());
         pod
     };
-    let rows: [(&str, SnapshotBuilder, &[(&str, &str)]); 7] = [
+    let rows: [Row<'_>; 7] = [
         (
             "all at home",
             world().pod(pod("a")).pod(pod("b")).pod(pod("c")).pod(pod("d")),
