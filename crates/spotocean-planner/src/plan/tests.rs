@@ -8,6 +8,8 @@ use crate::fixtures::{
 use crate::guard::guard;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
+use spotocean_api::headroom::{AutomaticHeadroom, Headroom, HeadroomUnit};
+use spotocean_api::quantity::Quantity;
 use spotocean_core::instance::InstanceState;
 use spotocean_core::node::Readiness;
 use spotocean_core::port::CloudEventKind;
@@ -89,11 +91,25 @@ fn add(mut world: SnapshotBuilder, name: &str, cast: Cast) -> SnapshotBuilder {
     world
 }
 
+/// Room for so many pods of half a CPU, and for half of what runs.
+fn headroom(count: u32) -> Headroom {
+    Headroom {
+        automatic: Some(AutomaticHeadroom { percentage: 50 }),
+        manual: vec![HeadroomUnit {
+            name: "spare".into(),
+            cpu: Some(Quantity("500m".into())),
+            count,
+            ..HeadroomUnit::default()
+        }],
+    }
+}
+
 fn world() -> impl Strategy<Value = Snapshot> {
     let casts = prop::collection::vec(cast(), 0..5);
-    (casts, any::<bool>(), 0..3_usize).prop_map(|(casts, is_ocean_deleted, waiting)| {
+    (casts, any::<bool>(), 0..3_usize, 0..3_u32).prop_map(|(casts, is_ocean_deleted, waiting, spare)| {
         let mut own = ocean("shop", &["main"]);
         own.metadata.deletion_timestamp = is_ocean_deleted.then(|| Time(now()));
+        own.spec.headroom = (spare > 0).then(|| headroom(spare));
         let mut world = snapshot().ocean(own);
         for (number, cast) in casts.into_iter().enumerate() {
             world = add(world, &format!("n{number}"), cast);
