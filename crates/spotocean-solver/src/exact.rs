@@ -6,13 +6,16 @@
 //! cheaper plan (reduced-cost fixing; Baldacci et al. 2008 enumerate routes so).
 //! The rest are few when the gap is: they are listed, and a depth-first search
 //! covers the dearest row left with each pattern in turn, keeping to what is
-//! cheaper than the best known. Both stop by steps counted; where they do not,
-//! the plan is optimal for the packing.
+//! cheaper than the best known, and coming to what is left but once for each
+//! lower price paid: patterns bought in another order leave the same. Both stop
+//! by steps counted; where they do not, the plan is optimal for the packing.
+
+use std::collections::BTreeMap;
 
 use crate::column_generation::Pattern;
 use crate::fill::{Filler, Picks};
 use crate::packing::Packing;
-use crate::params::{EXACT_PATTERNS_MAX, EXACT_STEPS};
+use crate::params::{EXACT_PATTERNS_MAX, EXACT_STATES_MAX, EXACT_STEPS};
 use crate::rounding::{self, Lot};
 
 /// A cheaper plan than `lots`, where there is one and it is found.
@@ -175,6 +178,8 @@ struct Cover<'a> {
     /// Rows, dearest first.
     order: Vec<usize>,
     left: Vec<i64>,
+    /// The least paid so far, by what was left then.
+    paid: BTreeMap<Vec<i64>, i64>,
     chosen: Vec<(usize, Picks)>,
     best: i64,
     found: Option<Vec<(usize, Picks)>>,
@@ -204,6 +209,7 @@ impl<'a> Cover<'a> {
             having,
             order,
             left: counts.to_vec(),
+            paid: BTreeMap::new(),
             chosen: Vec::new(),
             best,
             found: None,
@@ -220,6 +226,9 @@ impl<'a> Cover<'a> {
             }
             return;
         };
+        if !self.is_news(paid) {
+            return;
+        }
         let mut ways: Vec<(f64, usize)> = Vec::new();
         for pattern in &self.having[row] {
             let picks = self.patterns[*pattern].picks.iter();
@@ -254,5 +263,18 @@ impl<'a> Cover<'a> {
             self.chosen.pop();
             taken.iter().for_each(|(row, count)| self.left[*row] += count);
         }
+    }
+
+    /// Whether what is left was not left for this price or less before.
+    fn is_news(&mut self, paid: i64) -> bool {
+        if let Some(least) = self.paid.get_mut(&self.left) {
+            let is_less = paid < *least;
+            *least = paid.min(*least);
+            return is_less;
+        }
+        if self.paid.len() < EXACT_STATES_MAX {
+            self.paid.insert(self.left.clone(), paid);
+        }
+        true
     }
 }

@@ -210,6 +210,9 @@ pub(crate) const EXACT_PATTERNS_MAX: usize = 8_000;
 /// Steps of the listing, and of the covering search.
 pub(crate) const EXACT_STEPS: u64 = 4_000_000;
 
+/// What may be left that the covering search remembers at most: memory, of which each takes some 200 bytes.
+pub(crate) const EXACT_STATES_MAX: usize = 200_000;
+
 /// Pods times nodes up to which pods are put into nodes one by one; in larger
 /// plans the whole part is nearly all there is.
 pub(crate) const ASSEMBLE_MAX: i64 = 4_000_000;
