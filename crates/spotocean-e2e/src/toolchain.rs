@@ -136,6 +136,11 @@ pub fn moto_server() -> Result<PathBuf> {
     python::MOTO.find_or_build()
 }
 
+/// The Python that has HiGHS, the second opinion on what plans cost.
+pub fn highs() -> Result<PathBuf> {
+    python::HIGHS.find_or_build()
+}
+
 /// Helm, which renders the charts.
 pub fn helm() -> Result<PathBuf> {
     helm::find_or_fetch()

@@ -115,6 +115,7 @@ impl Tools {
             ("SPOTOCEAN_KWOK", toolchain::kwok()?),
             ("SPOTOCEAN_NODEADM", toolchain::nodeadm()?),
             ("SPOTOCEAN_MOTO_SERVER", toolchain::moto_server()?),
+            ("SPOTOCEAN_HIGHS", toolchain::highs()?),
             ("SPOTOCEAN_HELM", toolchain::helm()?),
         ]))
     }

@@ -22,6 +22,14 @@ pub(super) const MOTO: PythonProgram = PythonProgram {
     override_variable: "SPOTOCEAN_MOTO_SERVER",
 };
 
+/// The Python that has HiGHS, which solves integer programs to the optimum.
+pub(super) const HIGHS: PythonProgram = PythonProgram {
+    name: "highs",
+    requirements: "crates/xtask/highs/requirements.txt",
+    script: "python",
+    override_variable: "SPOTOCEAN_HIGHS",
+};
+
 /// One script of one set of pinned requirements.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PythonProgram {
@@ -86,11 +94,12 @@ pub(super) fn check() -> Result<()> {
     {
         Ok(output) if output.status.success() => Ok(()),
         Ok(_) => bail!(
-            "python3 has no venv module: moto, the second opinion on AWS's wire, is installed into one. \
-             On Debian and Ubuntu: apt install python3-venv"
+            "python3 has no venv module: moto and HiGHS, the second opinions on AWS's wire and on plans, \
+             are installed into one each. On Debian and Ubuntu: apt install python3-venv"
         ),
         Err(_) => bail!(
-            "python3 is missing: moto, the second opinion on AWS's wire, runs on it. Install Python 3.10 or newer."
+            "python3 is missing: moto and HiGHS, the second opinions on AWS's wire and on plans, run on it. \
+             Install Python 3.10 or newer."
         ),
     }
 }

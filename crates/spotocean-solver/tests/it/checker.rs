@@ -639,7 +639,11 @@ pub(crate) fn certificate_faults(problem: &Problem, solution: &Solution) -> Vec<
 }
 
 /// The offers that count for a pod, as the certificate's documentation has it.
-fn offers_that_count(problem: &Problem, pod: &PendingPod, is_anywhere: bool) -> BTreeSet<(usize, usize)> {
+pub(crate) fn offers_that_count(
+    problem: &Problem,
+    pod: &PendingPod,
+    is_anywhere: bool,
+) -> BTreeSet<(usize, usize)> {
     let serves = |pool: &BuyablePool, offer: &Offer| {
         pool.closed.is_none()
             && offer.offering.price.micro_usd() > 0

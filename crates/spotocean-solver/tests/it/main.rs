@@ -10,6 +10,7 @@ mod consolidation;
 mod explanations;
 mod fixtures;
 mod generator;
+mod highs;
 mod laws;
 mod offers;
 mod oracles;
