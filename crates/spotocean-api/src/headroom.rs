@@ -54,12 +54,7 @@ pub struct HeadroomUnit {
     #[schemars(range(min = 1, max = 16))]
     pub gpu: Option<u32>,
 
-    /// For so many pods there is room. Default 1.
-    #[serde(default = "one")]
+    /// For so many pods there is room.
     #[schemars(range(min = 0, max = 1000))]
     pub count: u32,
-}
-
-const fn one() -> u32 {
-    1
 }

@@ -16,7 +16,7 @@ const TOLD: Duration = Duration::from_secs(60);
 async fn a_pod_takes_headroom_at_once_and_what_it_took_is_bought_again() -> Result<()> {
     let mut scene = Scene::open().await?;
     // Two of these do not fit one of the small nodes that one of them is cheapest on.
-    let unit = json!({"name": "spare", "cpu": "1500m", "memory": "1Gi"});
+    let unit = json!({"name": "spare", "cpu": "1500m", "memory": "1Gi", "count": 1});
     let spec = json!({
         "headroom": {"manual": [unit]},
         "pools": [{"name": "general", "requirements": [
