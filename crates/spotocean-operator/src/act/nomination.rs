@@ -40,7 +40,7 @@ pub async fn nominate(writer: &Writer, patch: &NodePatch) {
     }
 }
 
-/// Whether a pod waits and is nominated to no Node.
+/// Whether a pod waits and is not nominated to the Node.
 fn is_dropped(writer: &Writer, nominee: &Nominee, node: &NodeName) -> bool {
     writer.store.with(|objects| {
         let row = objects.pods.entry(&nominee.pod);
