@@ -53,7 +53,6 @@ use crate::pool::{is_deleted, pools_of};
 use crate::snapshot::{Memory, Snapshot};
 use cooldown::Cooldowns;
 use futile::GaveUp;
-use limits::Ledger;
 use nodes::Landscape;
 use supply::{Supply, supply};
 
@@ -239,14 +238,14 @@ impl Pass<'_> {
     fn solve_with_headroom(&self, supplies: &[&Supply], pods: Vec<PendingPod>) -> Solution {
         let is_unit = |own: &PendingPod| headroom::is_unit(&own.pod.key);
         if !pods.iter().any(is_unit) {
-            return self.solve(supplies, pods, &mut Ledger::of(self.snapshot));
+            return self.solve(supplies, pods);
         }
-        let whole = self.solve(supplies, pods.clone(), &mut Ledger::of(self.snapshot));
+        let whole = self.solve(supplies, pods.clone());
         if !headroom::crowds_out(&whole) {
             return whole;
         }
         let (units, alone): (Vec<_>, Vec<_>) = pods.into_iter().partition(is_unit);
-        let mut solution = self.solve(supplies, alone, &mut Ledger::of(self.snapshot));
+        let mut solution = self.solve(supplies, alone);
         solution.unplaced.extend(units.iter().map(headroom::stands_back));
         solution
     }

@@ -8,7 +8,6 @@ use spotocean_api::ocean_node::{OceanNodeReason, OceanNodeStatus, Phase};
 use spotocean_core::node::Node;
 use spotocean_core::pod::{Pod, PodPhase};
 use spotocean_core::requirement::all_match;
-use spotocean_core::resources::Resources;
 use spotocean_core::taint::untolerated;
 
 use super::agenda::Agenda;
@@ -104,10 +103,6 @@ fn is_awaited(view: &View<'_>, member: &Member<'_>, node: &Node) -> bool {
 
 /// Whether a pod could be bound to the node as far as room, labels and taints say; other constraints are taken as kept.
 fn may_fit(pod: &Pod, member: &Member<'_>, node: &Node) -> bool {
-    let used = member
-        .pods
-        .iter()
-        .fold(Resources::default(), |sum, pod| sum.plus(&pod.shape.requests));
     let shape = &pod.shape;
     let matches_terms = shape.node_terms.as_ref().is_none_or(|terms| {
         terms
@@ -119,7 +114,7 @@ fn may_fit(pod: &Pod, member: &Member<'_>, node: &Node) -> bool {
         .iter()
         .filter(|taint| **taint != super::drain::disrupted_taint());
     shape.unmodelled.is_empty()
-        && shape.requests.fits(&node.allocatable.minus(&used))
+        && shape.requests.fits(&member.room(node))
         && all_match(&shape.node_selector, &node.labels)
         && matches_terms
         && untolerated(standing_taints, &shape.tolerations).is_none()

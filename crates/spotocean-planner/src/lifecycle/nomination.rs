@@ -17,7 +17,6 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use spotocean_core::node::Node;
 use spotocean_core::pod::Pod;
-use spotocean_core::resources::Resources;
 
 use super::agenda::Agenda;
 use super::registration::{is_closed, is_unregistered};
@@ -56,9 +55,7 @@ pub(super) fn renew(view: &View<'_>, member: &Member<'_>, agenda: &mut Agenda) {
     let Some(node) = member.node.filter(|node| !is_unregistered(node)) else {
         return;
     };
-    let bound = member.pods.iter().map(|pod| &pod.shape.requests);
-    let used = bound.fold(Resources::default(), |sum, requests| sum.plus(requests));
-    let room = node.allocatable.minus(&used);
+    let room = member.room(node);
     for pod in unnamed(view, member, node).filter(|pod| pod.shape.requests.fits(&room)) {
         let command = Command::NominatePod {
             pod: pod.key.clone(),

@@ -14,6 +14,7 @@ use spotocean_core::id::{InstanceId, NodeName, OceanNodeName, Uid};
 use spotocean_core::instance::Instance;
 use spotocean_core::node::Node;
 use spotocean_core::pod::Pod;
+use spotocean_core::resources::Resources;
 
 use super::fate::{self, Fate};
 use crate::command::Command;
@@ -254,6 +255,13 @@ impl Member<'_> {
             && annotations
                 .and_then(|all| all.get(FORCE_RELEASE))
                 .is_some_and(|value| value == "true")
+    }
+
+    /// What the Node has beside the requests of its pods.
+    #[must_use]
+    pub fn room(&self, node: &Node) -> Resources {
+        let requests = self.pods.iter().map(|pod| &pod.shape.requests);
+        requests.fold(node.allocatable.clone(), |room, own| room.minus(own))
     }
 
     /// Pods that a drain has to move: not a DaemonSet's, not a mirror, not at home on a disrupted node.

@@ -62,13 +62,14 @@ pub(super) enum Round {
 
 impl Pass<'_> {
     /// Asks the solver, twice where needed, and keeps what limits allow.
-    pub(super) fn solve(&self, supplies: &[&Supply], pods: Vec<PendingPod>, ledger: &mut Ledger) -> Solution {
+    pub(super) fn solve(&self, supplies: &[&Supply], pods: Vec<PendingPod>) -> Solution {
         if pods.is_empty() {
             return Solution::default();
         }
         let offers = Offers::of(supplies);
         let (pods, held) = undecided::set_apart(pods, &self.landscape.nodes);
-        let mut solution = self.solve_twice(supplies, pods, &offers, ledger);
+        let mut ledger = Ledger::of(self.snapshot);
+        let mut solution = self.solve_twice(supplies, pods, &offers, &mut ledger);
         solution.unplaced.extend(held);
         solution
     }

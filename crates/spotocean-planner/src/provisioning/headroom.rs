@@ -11,6 +11,7 @@
 //! nodes, with all their constraints but volumes, in turn from the biggest
 //! until they come to the percentage of what runs in CPU and in memory.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -100,12 +101,11 @@ pub(super) fn stands_back(unit: &PendingPod) -> Unplaced {
 
 /// Takes the units out of a solution; says of each ocean what became of its own.
 pub(super) fn settle(snapshot: &Snapshot, solution: &mut Solution) -> BTreeMap<OceanName, SpareRoom> {
-    let ready: BTreeSet<&NodeName> = snapshot
-        .nodes
-        .iter()
-        .filter(|node| node.is_ready())
-        .map(|node| &node.name)
-        .collect();
+    // Most solutions are without units.
+    let ready = LazyCell::new(|| {
+        let ready = snapshot.nodes.iter().filter(|node| node.is_ready());
+        ready.map(|node| &node.name).collect::<BTreeSet<_>>()
+    });
     let mut rooms: BTreeMap<OceanName, SpareRoom> = BTreeMap::new();
     for (node, pods) in &mut solution.existing {
         for unit in take_units(pods) {
