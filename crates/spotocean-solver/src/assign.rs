@@ -16,6 +16,7 @@ use crate::ledger::Place;
 use crate::model::Model;
 use crate::params::VALUE_SCALE;
 use crate::plan::{Facts, Plan};
+use crate::preference;
 use crate::topology::Policy;
 
 /// Pods of one class to buy nodes for, in fixed domains.
@@ -117,7 +118,7 @@ fn largest_free(model: &Model<'_>) -> Vec<i64> {
 }
 
 fn fill_sites<'p>(model: &Model<'p>, plan: &mut Plan<'p>, class: usize) {
-    for site in 0..plan.sites.len() {
+    for site in best_liked(model, class) {
         if plan.waiting[class] <= 0 {
             break;
         }
@@ -128,6 +129,14 @@ fn fill_sites<'p>(model: &Model<'p>, plan: &mut Plan<'p>, class: usize) {
             }
         }
     }
+}
+
+/// Sites, the most liked first.
+fn best_liked(model: &Model<'_>, class: usize) -> Vec<usize> {
+    let shape = model.classes[class].shape();
+    let mut sites: Vec<usize> = (0..model.sites.sites.len()).collect();
+    sites.sort_by_cached_key(|site| -preference::liking(shape, model.sites.sites[*site].view()));
+    sites
 }
 
 fn free_item(model: &Model<'_>, plan: &mut Plan<'_>, class: usize) -> Option<Item> {
@@ -201,6 +210,10 @@ fn counted(choices: &[Choice]) -> i64 {
 /// How many pods may go to one domain at once without asking again.
 pub(crate) fn batch(model: &Model<'_>, class: usize, left: i64) -> i64 {
     let topology = &model.topology;
+    let mut leanings = topology.leans[class].iter();
+    if leanings.any(|index| topology.leanings[*index].shifts()) {
+        return 1;
+    }
     let involved = topology.held[class].iter().chain(&topology.counted[class]);
     let needs_care = |index: &usize| {
         let counter = &topology.counters[*index];
@@ -236,7 +249,7 @@ pub(crate) fn best_site(
     class: usize,
     neighbourhoods: &mut [Neighbourhood],
 ) -> Option<usize> {
-    let mut best: Option<(i64, usize)> = None;
+    let mut best: Option<(i64, i64, usize)> = None;
     for neighbourhood in neighbourhoods {
         let sites = &neighbourhood.sites;
         let is_full = |site: usize| plan.sites[site].room(model, class, 1) == 0;
@@ -249,10 +262,11 @@ pub(crate) fn best_site(
         let place = Place::Site(*site);
         if plan.ledger.blocked_by(model, class, place).is_none() {
             let fullness = plan.ledger.fullness(model, class, place);
-            best = best.into_iter().chain([(fullness, *site)]).min();
+            let reluctance = plan.ledger.reluctance(model, class, place);
+            best = best.into_iter().chain([(fullness, reluctance, *site)]).min();
         }
     }
-    best.map(|(_, site)| site)
+    best.map(|(_, _, site)| site)
 }
 
 /// Every combination of domains that offers for this class could create.
@@ -260,9 +274,10 @@ fn choices(model: &Model<'_>, facts: &Facts, plan: &Plan<'_>, class: usize) -> V
     let waits_for_spot: Vec<bool> = (0..model.market.pools.len())
         .map(|pool| model.spot_serves(class, None, pool))
         .collect();
+    let open = plan.open_cells(model);
     let mut by_tuple: BTreeMap<Vec<Option<usize>>, Choice> = BTreeMap::new();
     for (cell, home) in model.market.cells.iter().enumerate() {
-        if !model.serves[class][cell] {
+        if !open[class][cell] {
             continue;
         }
         let tuple = model.topology.tuple(class, &home.values);
@@ -283,7 +298,23 @@ fn choices(model: &Model<'_>, facts: &Facts, plan: &Plan<'_>, class: usize) -> V
             *known = choice;
         }
     }
-    by_tuple.into_values().collect()
+    let mut choices: Vec<Choice> = by_tuple.into_values().collect();
+    add_unmet_wishes(model, class, &mut choices);
+    choices
+}
+
+/// Adds to each price what wishes about nodes are worth that stay unmet there.
+fn add_unmet_wishes(model: &Model<'_>, class: usize, choices: &mut [Choice]) {
+    let likings: Vec<i64> = choices
+        .iter()
+        .map(|choice| model.liking(class, choice.cell))
+        .collect();
+    let top = likings.iter().copied().max().unwrap_or(0);
+    let cheapest = choices.iter().map(|choice| choice.price).min().unwrap_or(0);
+    for (choice, liking) in choices.iter_mut().zip(likings) {
+        let unmet = preference::worth(cheapest, top - liking);
+        choice.price = choice.price.saturating_add(unmet);
+    }
 }
 
 /// The least one pod of the class costs there, nodes filled with nothing else.
@@ -330,6 +361,7 @@ fn best_choice(model: &Model<'_>, plan: &Plan<'_>, class: usize, choices: &[Choi
         .filter(|choice| choice.count < choice.ceiling)
         .map(|choice| choice.level)
         .min()?;
+    let near = near(model, class, choices);
     let candidates = choices.iter().enumerate().filter(|(_, choice)| {
         let place = Place::Cell(choice.cell);
         choice.count < choice.ceiling
@@ -338,11 +370,27 @@ fn best_choice(model: &Model<'_>, plan: &Plan<'_>, class: usize, choices: &[Choi
     });
     candidates
         .min_by_key(|(index, choice)| {
-            let fullness = plan.ledger.fullness(model, class, Place::Cell(choice.cell));
+            let place = Place::Cell(choice.cell);
+            let fullness = plan.ledger.fullness(model, class, place);
             let left_out = left_out(model, plan, class, choice.cell);
-            (fullness, left_out, choice.level, choice.price, *index)
+            let reluctance = match choice.price <= near {
+                true => plan.ledger.reluctance(model, class, place),
+                false => i64::MAX,
+            };
+            (fullness, left_out, choice.level, reluctance, choice.price, *index)
         })
         .map(|(index, _)| index)
+}
+
+/// The most that a pod may cost in a domain for its leanings to be followed there: so much above the cheapest as
+/// they are worth.
+fn near(model: &Model<'_>, class: usize, choices: &[Choice]) -> i64 {
+    let leanings = model.topology.leans[class].iter();
+    let weight: i64 = leanings
+        .map(|index| model.topology.leanings[*index].weight.abs())
+        .sum();
+    let cheapest = usable(choices).map(|choice| choice.price).min().unwrap_or(0);
+    cheapest.saturating_add(preference::worth(cheapest, weight))
 }
 
 /// Whether nodes there already make this a domain of the class's spreads: then

@@ -158,7 +158,7 @@ pub(crate) fn hints(
         .collect();
     let is_dealt_out = items
         .iter()
-        .any(|item| !model.topology.tracked[item.class].is_empty());
+        .any(|item| !model.topology.tracked[item.class].is_empty() || model.is_choosy(item.class));
     if !is_dealt_out && duals.iter().all(Option::is_some) {
         let last = duals.into_iter().flatten().map(|dual| dual.1).collect();
         return vec![guess, last];

@@ -60,8 +60,18 @@ pub(crate) fn candidates(
     if allowed.is_empty() {
         return Err(Lack::Limit);
     }
+    let suits = |offer: &&usize| {
+        let cell = model.market.offers[**offer].cell;
+        let mut classes = wanted.classes.iter();
+        classes.all(|(class, _)| model.suits[*class][cell])
+    };
+    let suiting: Vec<usize> = allowed.iter().filter(suits).copied().collect();
     let pool = &model.market.pools[wanted.pool];
-    choose(model, pool, wanted.capacity_type, &allowed).ok_or(Lack::MinValues)
+    let lists = [suiting, allowed];
+    let mut chosen = lists.iter().filter(|list| !list.is_empty());
+    chosen
+        .find_map(|list| choose(model, pool, wanted.capacity_type, list))
+        .ok_or(Lack::MinValues)
 }
 
 /// Every offer that could carry the node, cheapest first.

@@ -63,13 +63,15 @@ pub(crate) fn taints_admit(shape: &PodShape, taints: &[Taint]) -> bool {
 pub(crate) fn any_term_holds(terms: &[NodeTerm], node: NodeView<'_>) -> bool {
     terms.iter().any(|term| {
         let is_empty = term.expressions.is_empty() && term.fields.is_empty();
-        !is_empty
-            && term
-                .expressions
-                .iter()
-                .all(|requirement| holds(requirement, node))
-            && term.fields.iter().all(|field| field.matches_value(node.name))
+        !is_empty && term_holds(term, node)
     })
+}
+
+/// All requirements of one term hold.
+pub(crate) fn term_holds(term: &NodeTerm, node: NodeView<'_>) -> bool {
+    let mut expressions = term.expressions.iter();
+    expressions.all(|requirement| holds(requirement, node))
+        && term.fields.iter().all(|field| field.matches_value(node.name))
 }
 
 /// Whether the requirement holds for certain.

@@ -28,11 +28,14 @@ pub(crate) struct Ledger {
     pub(crate) domains: Vec<Vec<bool>>,
     /// Planned pods by class.
     pub(crate) placed: Vec<i64>,
+    /// Pods that are meant by leaning and value, residents included.
+    meant: Vec<Vec<i64>>,
 }
 
 impl Ledger {
     pub(crate) fn of(model: &Model<'_>) -> Self {
         let counters = &model.topology.counters;
+        let leanings = model.topology.leanings.iter();
         Self {
             members: counters.iter().map(|counter| counter.residents.clone()).collect(),
             holders: counters
@@ -41,6 +44,7 @@ impl Ledger {
                 .collect(),
             domains: counters.iter().map(|counter| counter.domains.clone()).collect(),
             placed: vec![0; model.classes.len()],
+            meant: leanings.map(|leaning| leaning.residents.clone()).collect(),
         }
     }
 
@@ -128,6 +132,18 @@ impl Ledger {
             .sum()
     }
 
+    /// How little `class` would like to be in this place for the pods there; lower is better. As kube-scheduler
+    /// scores, each pod counts.
+    pub(crate) fn reluctance(&self, model: &Model<'_>, class: usize, place: Place) -> i64 {
+        let values = values(model, place);
+        let leanings = model.topology.leans[class].iter().map(|index| {
+            let leaning = &model.topology.leanings[*index];
+            let meant = values[leaning.key].map_or(0, |value| self.meant[*index][value]);
+            meant.saturating_mul(leaning.weight)
+        });
+        leanings.fold(0, i64::saturating_add)
+    }
+
     /// Counts `count` pods of `class` there; negative takes them back.
     pub(crate) fn count(&mut self, model: &Model<'_>, class: usize, place: Place, count: i64) {
         let topology = &model.topology;
@@ -146,6 +162,11 @@ impl Ledger {
         for index in &topology.held[class] {
             if let Some(value) = values[topology.counters[*index].key] {
                 self.holders[*index][value] += count;
+            }
+        }
+        for index in &topology.leant_on[class] {
+            if let Some(value) = values[topology.leanings[*index].key] {
+                self.meant[*index][value] += count;
             }
         }
     }

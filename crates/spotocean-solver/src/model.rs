@@ -8,10 +8,12 @@ use spotocean_core::label;
 use spotocean_core::pod::HostPort;
 
 use crate::affinity;
+use crate::assign;
 use crate::dimension::{Dimensions, Vector};
 use crate::feasible;
 use crate::load::Load;
 use crate::offer::{self, Cell, Market};
+use crate::preference::{self, Ware};
 use crate::problem::{PendingPod, PlacementNode, Problem};
 use crate::queue::{self, Class};
 use crate::site::{self, Sites};
@@ -42,7 +44,12 @@ pub(crate) struct Model<'p> {
     pub(crate) admits_cell: Vec<Vec<bool>>,
     /// By class and cell: admitted, and at least one pod fits some offer.
     pub(crate) serves: Vec<Vec<bool>>,
+    /// By class and cell: serves, and is liked well enough for its price among those of its domains and level.
+    pub(crate) suits: Vec<Vec<bool>>,
 }
+
+/// What cells share among which a wish about nodes decides: domains, and the level of preference.
+type Rivals = (Vec<Option<usize>>, usize);
 
 /// Compiles a problem.
 pub(crate) fn model(problem: &Problem) -> Model<'_> {
@@ -77,6 +84,7 @@ pub(crate) fn in_order<'p>(problem: &'p Problem, nodes: &[&'p PlacementNode]) ->
         admits_site: Vec::new(),
         admits_cell: Vec::new(),
         serves: Vec::new(),
+        suits: Vec::new(),
     };
     model.decide();
     model
@@ -90,8 +98,40 @@ fn request(class: &Class<'_>, dimensions: &Dimensions<'_>) -> Vector {
 }
 
 impl<'p> Model<'p> {
+    /// The same without anybody's wishes.
+    pub(crate) fn without_wishes(&self) -> Self {
+        let mut model = self.clone();
+        model.suits.clone_from(&model.serves);
+        model.topology.drop_leanings();
+        model
+    }
+
+    /// Whether any class has wishes that some choice of nodes could meet.
+    pub(crate) fn has_wishes(&self) -> bool {
+        !self.topology.leanings.is_empty() || (0..self.classes.len()).any(|class| self.has_likings(class))
+    }
+
+    /// Whether the class likes some cells that serve it more than others.
+    pub(crate) fn has_likings(&self, class: usize) -> bool {
+        let shape = self.classes[class].shape();
+        let may = !shape.preferred_node_terms.is_empty() || self.has_soft_taints();
+        let mut serving = (0..self.market.cells.len()).filter(|cell| self.serves[class][*cell]);
+        let first = serving.next().map(|cell| self.liking(class, cell));
+        may && serving.any(|cell| Some(self.liking(class, cell)) != first)
+    }
+
+    fn has_soft_taints(&self) -> bool {
+        let mut taints = self.market.pools.iter().flat_map(|pool| &pool.spec.taints);
+        taints.any(|taint| !taint.is_hard())
+    }
+
     fn decide(&mut self) {
         let classes = 0..self.classes.len();
+        self.decide_predicates(classes.clone());
+        self.suits = classes.map(|class| self.suiting_cells(class)).collect();
+    }
+
+    fn decide_predicates(&mut self, classes: std::ops::Range<usize>) {
         self.admits_site = classes
             .clone()
             .map(|class| {
@@ -132,7 +172,7 @@ impl<'p> Model<'p> {
             && topology::needed_keys(&self.classes[class]).all(|key| site.has_key(key))
             && !forbidden.sites[class].contains(&index)
             && !self.is_forbidden(class, &site.values)
-            && !self.topology.tracked[class].iter().any(is_open)
+            && !self.topology.binding[class].iter().any(is_open)
             && !forbidden.domains[class].iter().any(|(key, _)| is_open(key))
     }
 
@@ -200,6 +240,46 @@ impl<'p> Model<'p> {
         shelf
             .iter()
             .any(|offer| Load::of_offer(self, *offer).room(self, class, 1) > 0)
+    }
+
+    /// The cells to buy from, where the class has wishes about nodes: of those that serve it in one combination of
+    /// domains and at one level of preference.
+    fn suiting_cells(&self, class: usize) -> Vec<bool> {
+        if !self.has_likings(class) {
+            return self.serves[class].clone();
+        }
+        let mut wares: BTreeMap<Rivals, Vec<(usize, Ware)>> = BTreeMap::new();
+        for (cell, home) in self.market.cells.iter().enumerate() {
+            if self.serves[class][cell] {
+                let tuple = self.topology.tuple(class, &home.values);
+                let spot_serves = self.spot_serves(class, Some(&tuple), home.pool);
+                let ware = Ware {
+                    liking: self.liking(class, cell),
+                    price: assign::unit_price(self, class, cell),
+                };
+                let level = self.service_level(cell, spot_serves);
+                wares.entry((tuple, level)).or_default().push((cell, ware));
+            }
+        }
+        let mut suits = vec![false; self.market.cells.len()];
+        for group in wares.into_values() {
+            let known: Vec<Ware> = group.iter().map(|(_, ware)| *ware).collect();
+            let least = preference::least_liked(&known);
+            for (cell, ware) in group {
+                suits[cell] = least.is_some_and(|least| ware.liking >= least);
+            }
+        }
+        suits
+    }
+
+    /// How well the class likes a cell's nodes.
+    pub(crate) fn liking(&self, class: usize, cell: usize) -> i64 {
+        preference::liking(self.classes[class].shape(), self.market.cells[cell].view())
+    }
+
+    /// Whether wishes keep the class from some cell that serves it, or tie it to domains.
+    pub(crate) fn is_choosy(&self, class: usize) -> bool {
+        self.suits[class] != self.serves[class] || !self.topology.leans[class].is_empty()
     }
 
     /// Whether some spot offer of `pool` serves the class, in these domains where given.

@@ -264,9 +264,20 @@ fn shape_keys(shape: &PodShape) -> impl Iterator<Item = &str> {
     let selector = shape.node_selector.iter().map(key);
     let terms = shape.node_terms.iter().flat_map(|terms| term_keys(terms));
     let spread = shape.spread.iter().map(|spread| &*spread.topology_key);
+    let wished = shape
+        .preferred_affinity
+        .iter()
+        .chain(&shape.preferred_anti_affinity);
     let affinity = shape.affinity.iter().chain(&shape.anti_affinity);
+    let affinity = affinity.chain(wished.map(|wished| &wished.term));
     let affinity = affinity.map(|term| &*term.topology_key);
-    selector.chain(terms).chain(spread).chain(affinity)
+    let preferred = shape.preferred_node_terms.iter();
+    let preferred = preferred.flat_map(|wished| term_keys(std::slice::from_ref(&wished.term)));
+    selector
+        .chain(terms)
+        .chain(spread)
+        .chain(affinity)
+        .chain(preferred)
 }
 
 fn term_keys(terms: &[NodeTerm]) -> impl Iterator<Item = &str> {

@@ -84,7 +84,7 @@ struct Pass<'m, 'p> {
 
 /// Buys nodes for the items, best tier first. What stays in `items` could not be bought.
 pub(crate) fn pack<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item]) {
-    let levels = levels(model, items);
+    let levels = levels(model, plan, items);
     let last_level = model.market.pools.iter().map(|pool| pool.tier * 2 + 1).max();
     for level in 0..=last_level.unwrap_or(0) {
         let mut pass = pass(model, items, &levels, level);
@@ -105,20 +105,19 @@ pub(crate) fn pack<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item
 
 /// Pods left, then what the nodes cost.
 fn outcome(model: &Model<'_>, plan: &Plan<'_>, items: &[Item]) -> (i64, i64) {
-    let first = plan.nodes.iter().filter_map(|node| node.candidates.first());
-    let cost = first.map(|offer| model.market.offers[*offer].price).sum();
-    (items.iter().map(|item| item.left).sum(), cost)
+    (items.iter().map(|item| item.left).sum(), plan.cost(model))
 }
 
 /// The level at which each item may use each cell; `None` where it may not.
-fn levels(model: &Model<'_>, items: &[Item]) -> Vec<Vec<Option<usize>>> {
+fn levels(model: &Model<'_>, plan: &Plan<'_>, items: &[Item]) -> Vec<Vec<Option<usize>>> {
+    let open = plan.open_cells(model);
     let of_item = |item: &Item| {
         let spot_serves: Vec<bool> = (0..model.market.pools.len())
             .map(|pool| model.spot_serves(item.class, Some(&item.tuple), pool))
             .collect();
         let of_cell = |(index, cell): (usize, &crate::offer::Cell<'_>)| {
-            let admits = model.serves[item.class][index]
-                && model.topology.tuple(item.class, &cell.values) == item.tuple;
+            let admits =
+                open[item.class][index] && model.topology.tuple(item.class, &cell.values) == item.tuple;
             admits.then(|| model.service_level(index, spot_serves[cell.pool]))
         };
         model.market.cells.iter().enumerate().map(of_cell).collect()

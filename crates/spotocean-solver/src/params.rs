@@ -14,6 +14,14 @@ pub(crate) const AMOUNT_MAX: i64 = 1 << 50;
 /// cost more has no price that anyone meant, and sums of prices stay countable.
 pub(crate) const PRICE_MAX: i64 = 1_000_000_000_000;
 
+/// What a preference of the greatest weight is worth, in percent of what the pod costs at least: more
+/// than zones of one region usually differ by, less than spot is below on demand.
+pub(crate) const WISH_PERCENT: i64 = 20;
+
+/// A plan that is, its unmet wishes counted as cost, this many percent above the bound is not compared with one
+/// that hears no wishes.
+pub(crate) const GOOD_PERCENT: i64 = 3;
+
 /// A substitute may cost this many percent of the planned price: below it EC2
 /// may choose freely, above it the plan's price would mean nothing.
 pub(crate) const CANDIDATE_PRICE_PERCENT: i64 = 150;

@@ -71,6 +71,8 @@ pub(crate) struct Plan<'p> {
     pub(crate) duals: BTreeMap<Share, Duals>,
     /// Work allowed for the purchases of one level.
     pub(crate) work: u64,
+    /// Whether wishes about nodes no longer count, since pods wait for them.
+    pub(crate) is_desperate: bool,
 }
 
 impl<'p> Plan<'p> {
@@ -92,6 +94,22 @@ impl<'p> Plan<'p> {
             dropped: BTreeMap::new(),
             duals: BTreeMap::new(),
             work: WORK_MAX,
+            is_desperate: false,
+        }
+    }
+
+    /// What its nodes cost, in micro-dollars per hour.
+    pub(crate) fn cost(&self, model: &Model<'p>) -> i64 {
+        let first = self.nodes.iter().filter_map(|node| node.candidates.first());
+        first.map(|offer| model.market.offers[*offer].price).sum()
+    }
+
+    /// By class and cell, whether to buy there.
+    pub(crate) fn open_cells<'m>(&self, model: &'m Model<'p>) -> &'m [Vec<bool>] {
+        if self.is_desperate {
+            &model.serves
+        } else {
+            &model.suits
         }
     }
 

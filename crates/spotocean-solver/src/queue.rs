@@ -172,7 +172,12 @@ pub(crate) fn selected_keys(problem: &Problem) -> BTreeSet<&str> {
 
 fn selectors(shape: &PodShape) -> impl Iterator<Item = &LabelSelector> {
     let spread = shape.spread.iter().filter_map(|spread| spread.selector.as_ref());
+    let wished = shape
+        .preferred_affinity
+        .iter()
+        .chain(&shape.preferred_anti_affinity);
     let terms = shape.affinity.iter().chain(&shape.anti_affinity);
+    let terms = terms.chain(wished.map(|wished| &wished.term));
     spread.chain(terms.filter_map(|term| term.selector.as_ref()))
 }
 

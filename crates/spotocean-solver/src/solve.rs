@@ -5,6 +5,9 @@
 //! ([`crate::model`]); (2) deal classes out over topology domains, nodes there
 //! first ([`crate::assign`]); (3) cover what is left with nodes, tier by tier
 //! ([`crate::pack`]); (4) place pods that seek a node mate ([`crate::companion`]).
+//! Where pods have wishes ([`crate::preference`]) and those met cost more than they seem
+//! worth, a plan that hears none is made too, and the one with less cost and
+//! [`crate::regret`] together is the answer.
 //! What could not be bought is a fact for the next attempt; when nothing new is
 //! learned, or attempts run out, the last plan is audited ([`crate::audit`]) and
 //! what is left over explained ([`crate::explanation`]). The answer carries a bound
@@ -25,10 +28,11 @@ use crate::explanation;
 use crate::load::Load;
 use crate::model::{self, Model};
 use crate::pack;
-use crate::params::ATTEMPTS_MAX;
+use crate::params::{ATTEMPTS_MAX, GOOD_PERCENT};
 use crate::plan::{Facts, Plan, PlannedNode};
 use crate::problem::Problem;
-use crate::solution::{NewNode, Solution, Unplaced};
+use crate::regret;
+use crate::solution::{Certificate, NewNode, Solution, Unplaced};
 
 /// Solves one problem. Never fails: what cannot be placed is in the answer with its reasons.
 #[must_use]
@@ -37,16 +41,45 @@ pub fn solve(problem: &Problem) -> Solution {
         return Solution::default();
     }
     let model = model::model(problem);
+    let plan = planned(&model);
+    let certificate = bound::certificate(&model, &plan);
+    if !model.has_wishes() || is_good(&model, &plan, &certificate) {
+        return written(&model, &plan, certificate);
+    }
+    let blunt = model.without_wishes();
+    let other = planned(&blunt);
+    if burden(&model, &other) < burden(&model, &plan) {
+        let certificate = bound::certificate(&blunt, &other);
+        return written(&blunt, &other, certificate);
+    }
+    written(&model, &plan, certificate)
+}
+
+/// The best plan of a few attempts.
+fn planned<'p>(model: &Model<'p>) -> Plan<'p> {
     let mut facts = Facts::default();
-    let mut plan = attempt(&model, &facts);
+    let mut plan = attempt(model, &facts);
     for _ in 1..ATTEMPTS_MAX {
-        if !learn(&model, &plan, &mut facts) {
+        if !learn(model, &plan, &mut facts) {
             break;
         }
-        plan = attempt(&model, &facts);
+        plan = attempt(model, &facts);
     }
-    audit::audit(&model, &mut plan);
-    written(&model, &plan)
+    audit::audit(model, &mut plan);
+    plan
+}
+
+/// Pods left over, then what nodes cost and unmet wishes are worth.
+fn burden(model: &Model<'_>, plan: &Plan<'_>) -> (i64, i64) {
+    let cost = plan.cost(model).saturating_add(regret::regret(model, plan));
+    (plan.waiting.iter().sum(), cost)
+}
+
+/// Whether no plan could be much better, wishes met or not.
+fn is_good(model: &Model<'_>, plan: &Plan<'_>, certificate: &Certificate) -> bool {
+    let (left, cost) = burden(model, plan);
+    let bound = i128::from(certificate.lower_bound.micro_usd());
+    left == 0 && i128::from(cost) * 100 <= bound * i128::from(100 + GOOD_PERCENT)
 }
 
 /// Makes a plan, knowing `facts`.
@@ -65,9 +98,11 @@ pub(crate) fn complete<'p>(model: &Model<'p>, facts: &Facts, plan: &mut Plan<'p>
         pack::settle(model, plan, &items);
         companion::place_companions(model, plan);
         let left: i64 = plan.waiting.iter().sum();
-        if left == 0 || left == waiting {
+        let is_stuck = left == waiting;
+        if left == 0 || (is_stuck && plan.is_desperate) {
             return;
         }
+        plan.is_desperate |= is_stuck;
     }
 }
 
@@ -87,7 +122,7 @@ fn learn(model: &Model<'_>, plan: &Plan<'_>, facts: &mut Facts) -> bool {
 }
 
 /// The plan as an answer, with pods by name.
-fn written(model: &Model<'_>, plan: &Plan<'_>) -> Solution {
+fn written(model: &Model<'_>, plan: &Plan<'_>, certificate: Certificate) -> Solution {
     let mut roster = Roster::of(model);
     let mut existing = BTreeMap::new();
     for (site, load) in plan.sites.iter().enumerate() {
@@ -100,7 +135,6 @@ fn written(model: &Model<'_>, plan: &Plan<'_>) -> Solution {
     let new_nodes = nodes
         .map(|node| new_node(model, node, roster.take(&node.load)))
         .collect();
-    let certificate = bound::certificate(model, plan);
     Solution {
         existing,
         new_nodes,

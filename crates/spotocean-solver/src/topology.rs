@@ -17,6 +17,7 @@ use crate::affinity::{self, Forbidden, Group, Namespaces};
 use crate::feasible::{self, NodeView};
 use crate::host_rule::{self, HostRule};
 use crate::offer::Cell;
+use crate::preference::{self, Company, Leaning};
 use crate::queue::Class;
 use crate::site::{Kind, Site, Sites};
 
@@ -92,8 +93,16 @@ pub(crate) struct Topology {
     pub(crate) groups: Vec<Option<Group>>,
     /// What pods already placed forbid.
     pub(crate) forbidden: Forbidden,
+    /// Wishes about other pods.
+    pub(crate) leanings: Vec<Leaning>,
     /// Keys by class on whose values its nodes must be pinned.
     pub(crate) tracked: Vec<Vec<usize>>,
+    /// Those of them that some constraint is about, and not only a wish.
+    pub(crate) binding: Vec<Vec<usize>>,
+    /// Leanings each class holds.
+    pub(crate) leans: Vec<Vec<usize>>,
+    /// Leanings that mean each class.
+    pub(crate) leant_on: Vec<Vec<usize>>,
     /// Counters each class holds.
     pub(crate) held: Vec<Vec<usize>>,
     /// Counters that count each class.
@@ -126,6 +135,7 @@ pub(crate) fn keys(classes: &[Class<'_>], sites: &mut [Site<'_>], cells: &mut [C
         let terms = shape.affinity.iter().chain(&shape.anti_affinity);
         names.extend(hard_spread(class).map(|spread| spread.topology_key.clone()));
         names.extend(terms.map(|term| term.topology_key.clone()));
+        names.extend(preference::wished_keys(class).cloned());
     }
     for pod in sites.iter().flat_map(|site| &site.node.pods) {
         names.extend(
@@ -221,6 +231,14 @@ pub(crate) fn topology(
         source.add_affinity(&mut topology, holder, group.as_ref());
         topology.groups.push(group);
     }
+    let company = Company {
+        classes,
+        sites: source.sites,
+        kinds: source.kinds,
+        namespaces,
+    };
+    let leanings = (0..classes.len()).flat_map(|class| company.leanings(class, &topology.keys));
+    topology.leanings = leanings.collect();
     topology.index(classes.len());
     topology
 }
@@ -438,6 +456,24 @@ impl Topology {
         self.rules_counted = having(classes, &counted);
         self.tracked = (0..classes).map(|class| self.keys_of(class)).collect();
         self.track_hosts_of_companions();
+        self.leans = held(self.leanings.iter().map(|leaning| leaning.holder).collect());
+        let meant: Vec<&Vec<bool>> = self.leanings.iter().map(|leaning| &leaning.members).collect();
+        self.leant_on = having(classes, &meant);
+        self.binding.clone_from(&self.tracked);
+        for (keys, leans) in self.tracked.iter_mut().zip(&self.leans) {
+            let wished = leans.iter().map(|leaning| self.leanings[*leaning].key);
+            let all: BTreeSet<usize> = wished.chain(keys.iter().copied()).collect();
+            *keys = all.into_iter().collect();
+        }
+    }
+
+    /// Forgets all wishes.
+    pub(crate) fn drop_leanings(&mut self) {
+        self.leanings.clear();
+        for lists in [&mut self.leans, &mut self.leant_on] {
+            lists.iter_mut().for_each(Vec::clear);
+        }
+        self.tracked.clone_from(&self.binding);
     }
 
     fn keys_of(&self, class: usize) -> Vec<usize> {

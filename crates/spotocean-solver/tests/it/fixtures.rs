@@ -13,7 +13,7 @@ use spotocean_core::requirement::{Labels, Operator, Requirement};
 use spotocean_core::resources::Resources;
 use spotocean_core::selector::LabelSelector;
 use spotocean_core::taint::{Taint, TaintEffect, Toleration, TolerationOperator};
-use spotocean_core::topology::{NodeInclusion, PodAffinityTerm, TopologySpread, WhenUnsatisfiable};
+use spotocean_core::topology::{NodeInclusion, PodAffinityTerm, TopologySpread, Weighted, WhenUnsatisfiable};
 use spotocean_solver::problem::{
     BuyablePool, NodeRef, Offer, PendingPod, PlacementNode, PoolRequirement, Problem, RemainingLimits,
     VolumeDemand,
@@ -66,6 +66,14 @@ pub(crate) fn spread(key: &str, app: &str) -> TopologySpread {
         min_domains: None,
         node_affinity_policy: NodeInclusion::Honor,
         node_taints_policy: NodeInclusion::Ignore,
+    }
+}
+
+/// The same, only wished for.
+pub(crate) fn soft(spread: TopologySpread) -> TopologySpread {
+    TopologySpread {
+        when_unsatisfiable: WhenUnsatisfiable::ScheduleAnyway,
+        ..spread
     }
 }
 
@@ -169,6 +177,26 @@ impl PodBuilder {
 
     pub(crate) fn without(mut self, term: PodAffinityTerm) -> Self {
         self.shape.anti_affinity.push(term);
+        self
+    }
+
+    /// Prefers nodes with this label.
+    pub(crate) fn likes(mut self, key: &str, value: &str, weight: i64) -> Self {
+        let term = NodeTerm {
+            expressions: vec![Requirement::new(key, Operator::In, [value])],
+            fields: vec![],
+        };
+        self.shape.preferred_node_terms.push(Weighted { weight, term });
+        self
+    }
+
+    pub(crate) fn would_be_with(mut self, term: PodAffinityTerm, weight: i64) -> Self {
+        self.shape.preferred_affinity.push(Weighted { weight, term });
+        self
+    }
+
+    pub(crate) fn would_be_without(mut self, term: PodAffinityTerm, weight: i64) -> Self {
+        self.shape.preferred_anti_affinity.push(Weighted { weight, term });
         self
     }
 

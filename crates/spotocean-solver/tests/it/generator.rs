@@ -21,7 +21,9 @@ const KEYS: [&str; 3] = [label::ZONE, label::HOSTNAME, label::CAPACITY_TYPE];
 pub(crate) enum Richness {
     /// Nothing between pods, one pool without limits.
     Alone,
-    /// Everything.
+    /// Everything that binds.
+    Strict,
+    /// Wishes too.
     All,
 }
 
@@ -68,6 +70,37 @@ fn terms() -> impl Strategy<Value = PodAffinityTerm> {
     })
 }
 
+/// What a pod would rather have.
+#[derive(Clone, Debug)]
+enum Wish {
+    Zone(&'static str, i64),
+    With(PodAffinityTerm, i64),
+    Without(PodAffinityTerm, i64),
+    Spread(TopologySpread),
+}
+
+impl Wish {
+    fn of(self, pod: PodBuilder) -> PodBuilder {
+        match self {
+            Self::Zone(zone, weight) => pod.likes(label::ZONE, zone, weight),
+            Self::With(term, weight) => pod.would_be_with(term, weight),
+            Self::Without(term, weight) => pod.would_be_without(term, weight),
+            Self::Spread(spread) => pod.spread(soft(spread)),
+        }
+    }
+}
+
+fn wishes() -> impl Strategy<Value = Wish> {
+    let zone = proptest::sample::select(ZONES.to_vec());
+    let weight = || 1..=100_i64;
+    prop_oneof![
+        (zone, weight()).prop_map(|(zone, weight)| Wish::Zone(zone, weight)),
+        (terms(), weight()).prop_map(|(term, weight)| Wish::With(term, weight)),
+        (terms(), weight()).prop_map(|(term, weight)| Wish::Without(term, weight)),
+        spreads().prop_map(Wish::Spread),
+    ]
+}
+
 /// Sometimes a value; with no chance, never.
 fn sometimes<S>(chance: f64, some: S) -> BoxedStrategy<Option<S::Value>>
 where
@@ -82,7 +115,8 @@ where
 }
 
 fn shapes(richness: Richness) -> impl Strategy<Value = PodBuilder> {
-    let chance = if richness == Richness::All { 0.25 } else { 0.0 };
+    let chance = if richness == Richness::Alone { 0.0 } else { 0.25 };
+    let wishing = if richness == Richness::All { 0.25 } else { 0.0 };
     let own = (
         app(),
         1..9_i64,
@@ -98,6 +132,7 @@ fn shapes(richness: Richness) -> impl Strategy<Value = PodBuilder> {
         sometimes(chance, terms()),
         sometimes(chance, terms()),
         proptest::bool::weighted(chance),
+        sometimes(wishing, wishes()),
     );
     (own, between).prop_map(|(own, between)| {
         let (app, cpu, memory, zone, port, volume, tolerates) = own;
@@ -119,7 +154,7 @@ fn shapes(richness: Richness) -> impl Strategy<Value = PodBuilder> {
         if tolerates {
             pod = pod.tolerates("dedicated");
         }
-        let (first, second, with, without, is_elsewhere) = between;
+        let (first, second, with, without, is_elsewhere, wish) = between;
         for spread in first.into_iter().chain(second) {
             pod = pod.spread(spread);
         }
@@ -128,7 +163,10 @@ fn shapes(richness: Richness) -> impl Strategy<Value = PodBuilder> {
         if is_elsewhere {
             pod = pod.namespace("other");
         }
-        pod
+        match wish {
+            Some(wish) => wish.of(pod),
+            None => pod,
+        }
     })
 }
 
@@ -143,7 +181,7 @@ fn waiting(richness: Richness, classes: usize, count: usize) -> impl Strategy<Va
 }
 
 fn pools(richness: Richness, offers: usize) -> impl Strategy<Value = BuyablePool> {
-    let chance = if richness == Richness::All { 0.3 } else { 0.0 };
+    let chance = if richness == Richness::Alone { 0.0 } else { 0.3 };
     let offer = (
         0..3_u32,
         0..3_i64,
@@ -203,7 +241,7 @@ fn pools(richness: Richness, offers: usize) -> impl Strategy<Value = BuyablePool
 fn nodes() -> impl Strategy<Value = Vec<PlacementNode>> {
     let one = (
         0..4_usize,
-        proptest::collection::vec(shapes(Richness::All), 0..3),
+        proptest::collection::vec(shapes(Richness::Strict), 0..3),
         proptest::bool::weighted(0.15),
         proptest::bool::weighted(0.15),
         proptest::bool::weighted(0.2),
@@ -243,16 +281,19 @@ fn nodes() -> impl Strategy<Value = Vec<PlacementNode>> {
 
 /// Problems with everything in them.
 pub(crate) fn rich() -> impl Strategy<Value = Problem> {
-    rich_of(5, 5)
+    problems(Richness::All, 5, 5)
 }
 
-/// The same with up to so many classes of up to so many pods.
+/// Problems with everything that binds, of up to so many classes of up to so many pods.
 pub(crate) fn rich_of(classes: usize, count: usize) -> impl Strategy<Value = Problem> {
-    let kind = || Richness::All;
+    problems(Richness::Strict, classes, count)
+}
+
+fn problems(richness: Richness, classes: usize, count: usize) -> impl Strategy<Value = Problem> {
     (
-        waiting(kind(), classes, count),
+        waiting(richness, classes, count),
         nodes(),
-        proptest::collection::vec((pools(kind(), 8), 0..3_i32), 1..3),
+        proptest::collection::vec((pools(richness, 8), 0..3_i32), 1..3),
         proptest::option::of(1..3_i64),
     )
         .prop_map(|(pods, nodes, pools, daemon_cpu)| {

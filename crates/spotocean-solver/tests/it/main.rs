@@ -15,4 +15,5 @@ mod laws;
 mod offers;
 mod oracles;
 mod predicates;
+mod preferences;
 mod scale;

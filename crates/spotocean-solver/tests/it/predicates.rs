@@ -7,7 +7,7 @@ use spotocean_core::label;
 use spotocean_core::pod::NodeTerm;
 use spotocean_core::requirement::Operator;
 use spotocean_core::selector::LabelSelector;
-use spotocean_core::topology::{NodeInclusion, TopologySpread, WhenUnsatisfiable};
+use spotocean_core::topology::{NodeInclusion, TopologySpread};
 use spotocean_solver::problem::Problem;
 use spotocean_solver::solution::Solution;
 use spotocean_solver::solve::solve;
@@ -304,10 +304,6 @@ fn topology_spread_over_zones() {
         max_skew: 4,
         ..spread(label::ZONE, "web")
     };
-    let soft = TopologySpread {
-        when_unsatisfiable: WhenUnsatisfiable::ScheduleAnyway,
-        ..spread(label::ZONE, "web")
-    };
     let four_domains = TopologySpread {
         min_domains: Some(4),
         ..spread(label::ZONE, "web")
@@ -331,7 +327,7 @@ fn topology_spread_over_zones() {
         (
             "soft spread does not bind",
             problem(
-                vec![pod("web").spread(soft).times(4)],
+                vec![pod("web").spread(soft(spread(label::ZONE, "web"))).times(4)],
                 vec![three_zones("general")],
             ),
             (0, 1, 0),
