@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use spotocean_api::ocean_node::OceanNode;
 use spotocean_core::id::{Namespace, ObjectKey};
+use spotocean_core::label::{REGION, ZONE};
 use spotocean_core::pod::{Pod, PodShape};
 use spotocean_core::requirement::Labels;
 
@@ -32,7 +33,8 @@ struct Class<'a> {
     namespace: &'a Namespace,
     priority: i32,
     claims: &'a [Arc<str>],
-    labels: &'a Labels,
+    /// Without those that come with the node.
+    labels: Vec<(&'a str, &'a str)>,
     shape: &'a PodShape,
 }
 
@@ -123,10 +125,17 @@ impl<'a> Class<'a> {
             namespace: pod.namespace(),
             priority: pod.priority,
             claims: &pod.claims,
-            labels: &pod.labels,
+            labels: own_labels(&pod.labels).collect(),
             shape: &pod.shape,
         }
     }
+}
+
+/// A pod's labels but those of its node, which Kubernetes copies to it as it is bound (admission plugin
+/// PodTopologyLabels, from 1.35 on): they must not tell a bound pod from its equals that wait.
+fn own_labels(labels: &Labels) -> impl Iterator<Item = (&str, &str)> {
+    let labels = labels.iter().map(|(key, value)| (key.as_ref(), value.as_ref()));
+    labels.filter(|(key, _)| ![ZONE, REGION].contains(key))
 }
 
 impl<'a> Ledger<'a> {

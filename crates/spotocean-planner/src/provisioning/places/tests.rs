@@ -120,6 +120,24 @@ fn equal_pods_stand_in_for_one_another() {
     }
 }
 
+/// As admission plugin PodTopologyLabels leaves it.
+#[test]
+fn labels_that_binding_adds_make_no_other_pod() {
+    let mut bound = running("c", "n1");
+    bound.labels = Arc::new(labels(&[
+        ("app", "web"),
+        (ZONE, "us-east-1a"),
+        (REGION, "us-east-1"),
+    ]));
+    let world = world()
+        .pod(running("a", "n1"))
+        .pod(pod("b"))
+        .pod(bound)
+        .pod(pod("d"));
+    let expected = [("b", "n2"), ("d", "n2")].map(|(pod, node)| (pod.to_owned(), node.to_owned()));
+    assert_eq!(places(world), expected);
+}
+
 #[test]
 fn a_nomination_follows_the_place() {
     let mut displaced = pod("b");
