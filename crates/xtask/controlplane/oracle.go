@@ -23,6 +23,7 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
@@ -36,6 +37,9 @@ const oraclePatience = 60 * time.Second
 
 // Rounds after which a case is said to have no fixed point.
 const oracleRounds = 100
+
+// Events of one kind that a case may cause at once.
+const oracleEvents = 10000
 
 // oracleCase is a cluster, pods that wait, and what happens next.
 type oracleCase struct {
@@ -95,6 +99,8 @@ func runOracle(arguments []string, input io.Reader, output io.Writer) error {
 	var group sync.WaitGroup
 	var failure error
 	encoder := json.NewEncoder(output)
+	// A fake watcher panics when it holds more events than this: more than one case's pods.
+	watch.DefaultChanSize = oracleEvents
 	for range *workers {
 		group.Go(func() {
 			for line := range lines {

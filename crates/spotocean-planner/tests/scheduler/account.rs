@@ -20,8 +20,8 @@ const ZONES: [(&str, &str, i64); 3] = [
     ("us-east-1c", "use1-az3", 42),
 ];
 
-/// The time of every look.
-fn now() -> Timestamp {
+/// The time of the first look.
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).expect("a time")
 }
 

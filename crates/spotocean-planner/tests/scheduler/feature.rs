@@ -4,7 +4,7 @@
 //! Preferences (preferred terms, `ScheduleAnyway`, `PreferNoSchedule`) are no
 //! features here: they decide where a pod goes, not whether.
 
-mod put;
+pub(crate) mod put;
 mod take;
 
 macro_rules! features {

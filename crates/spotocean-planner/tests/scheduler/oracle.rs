@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,38 +63,71 @@ pub(crate) struct Answer {
     pub(crate) error: String,
 }
 
+/// The program, running.
+pub(crate) struct Oracle {
+    process: Child,
+    input: BufWriter<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Oracle {
+    /// Starts it.
+    pub(crate) fn start() -> Self {
+        let program = program();
+        let mut process = Command::new(&program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
+        Self {
+            input: BufWriter::new(process.stdin.take().expect("its input is piped")),
+            output: BufReader::new(process.stdout.take().expect("its output is piped")),
+            process,
+        }
+    }
+
+    /// Asks the scheduler about each case; answers come in the cases' order.
+    pub(crate) fn ask(&mut self, cases: &[Case]) -> Vec<Answer> {
+        let Self { input, output, .. } = self;
+        let mut answers: BTreeMap<String, Answer> = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for case in cases {
+                    serde_json::to_writer(&mut *input, case).expect("a case is JSON");
+                    input.write_all(b"\n").expect("the oracle reads its cases");
+                }
+                input.flush().expect("the oracle reads its cases");
+            });
+            let lines = output.lines().take(cases.len());
+            let lines = lines.map(|line| line.expect("the oracle's output is text"));
+            let answers = lines.map(|line| serde_json::from_str(&line).expect("an answer is JSON"));
+            answers
+                .map(|answer: Answer| (answer.id.clone(), answer))
+                .collect()
+        });
+        let answer = |case: &Case| {
+            let answer = answers.remove(&case.id);
+            answer.unwrap_or_else(|| panic!("the oracle did not answer {}", case.id))
+        };
+        cases.iter().map(answer).collect()
+    }
+
+    /// Lets it end.
+    pub(crate) fn end(self) {
+        let Self {
+            mut process, input, ..
+        } = self;
+        drop(input);
+        let status = process.wait().expect("the oracle can be awaited");
+        assert!(status.success(), "the oracle failed: {status}");
+    }
+}
+
 /// Asks the scheduler about each case; answers come in the cases' order.
 pub(crate) fn ask(cases: &[Case]) -> Vec<Answer> {
-    let program = program();
-    let mut process = Command::new(&program)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
-    let mut input = BufWriter::new(process.stdin.take().expect("its input is piped"));
-    let output = BufReader::new(process.stdout.take().expect("its output is piped"));
-    let answers: BTreeMap<String, Answer> = std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for case in cases {
-                serde_json::to_writer(&mut input, case).expect("a case is JSON");
-                input.write_all(b"\n").expect("the oracle reads its cases");
-            }
-        });
-        let lines = output
-            .lines()
-            .map(|line| line.expect("the oracle's output is text"));
-        let answers = lines.map(|line| serde_json::from_str(&line).expect("an answer is JSON"));
-        answers
-            .map(|answer: Answer| (answer.id.clone(), answer))
-            .collect()
-    });
-    let status = process.wait().expect("the oracle can be awaited");
-    assert!(status.success(), "the oracle failed: {status}");
-    let answer = |case: &Case| {
-        let answer = answers.get(&case.id).cloned();
-        answer.unwrap_or_else(|| panic!("the oracle did not answer {}", case.id))
-    };
-    cases.iter().map(answer).collect()
+    let mut oracle = Oracle::start();
+    let answers = oracle.ask(cases);
+    oracle.end();
+    answers
 }
 
 fn program() -> PathBuf {

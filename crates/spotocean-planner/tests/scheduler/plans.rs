@@ -26,7 +26,7 @@ const OFFERS_TRIED: usize = 8;
 /// Faults shown as small as they can be made.
 const SHOWN: usize = 2;
 
-fn seeds(clusters: u64) -> impl Iterator<Item = u64> {
+pub(crate) fn seeds(clusters: u64) -> impl Iterator<Item = u64> {
     let number = |name: &str, default: u64| {
         let given = std::env::var(name).ok().and_then(|text| text.parse().ok());
         given.unwrap_or(default)
@@ -142,7 +142,7 @@ fn impossible(world: &World) -> Vec<(World, Decision)> {
 /// A lonely pod with one node that could be bought, for some of all nodes that could be.
 fn trials(alone: &World, decision: &Decision, seed: u64) -> Vec<Case> {
     let mut dice = Dice::new(seed);
-    let mut offers: Vec<_> = decision.offers.iter().collect();
+    let mut offers: Vec<_> = decision.on_sale.offers.iter().collect();
     while offers.len() > OFFERS_TRIED {
         offers.swap_remove(dice.below(offers.len()));
     }
@@ -152,7 +152,7 @@ fn trials(alone: &World, decision: &Decision, seed: u64) -> Vec<Case> {
             _,
             spotocean_core::offering::Market,
         ) = name;
-        let machine = joined(offer, &decision.taints[pool], "new-0");
+        let machine = joined(offer, &decision.on_sale.taints[pool], "new-0");
         Case {
             id: format!(
                 "{seed} {} {pool} {market} {capacity_type:?} {number}",

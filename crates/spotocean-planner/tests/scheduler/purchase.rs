@@ -84,8 +84,8 @@ pub(crate) fn carried_out(world: &World, decision: &Decision, choice: Choice, id
 /// The Node and CSINode of one bought node, as its candidate would join.
 fn machine(decision: &Decision, node: &NewNode, candidate: usize, name: &str) -> [Value; 2] {
     let market = &node.candidates[candidate];
-    let offer = &decision.offers[&(node.pool.clone(), node.capacity_type, market.clone())];
-    joined(offer, &decision.taints[&node.pool], name)
+    let offer = &decision.on_sale.offers[&(node.pool.clone(), node.capacity_type, market.clone())];
+    joined(offer, &decision.on_sale.taints[&node.pool], name)
 }
 
 /// The Node and CSINode that an offer becomes.
@@ -101,10 +101,6 @@ pub(crate) fn joined(offer: &Offer, taints: &[Taint], name: &str) -> [Value; 2] 
         "topology.ebs.csi.aws.com/zone".to_owned(),
         json!(offer.zone().to_string()),
     );
-    let taints: Vec<Value> = taints
-        .iter()
-        .map(|taint| json!({"key": taint.key, "value": taint.value, "effect": taint.effect.as_str()}))
-        .collect();
     let drivers: Vec<Value> = offer
         .attach_limits
         .iter()
@@ -112,11 +108,18 @@ pub(crate) fn joined(offer: &Offer, taints: &[Taint], name: &str) -> [Value; 2] 
         .collect();
     [
         json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
-            "spec": {"taints": taints},
+            "spec": {"taints": taints_json(taints)},
             "status": {"allocatable": quantities(&offer.allocatable), "capacity": quantities(&offer.capacity),
                 "conditions": [{"type": "Ready", "status": "True"}]}}),
         json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": name}, "spec": {"drivers": drivers}}),
     ]
+}
+
+/// Taints as a Node has them.
+pub(crate) fn taints_json(taints: &[Taint]) -> Value {
+    let taint =
+        |taint: &Taint| json!({"key": taint.key, "value": taint.value, "effect": taint.effect.as_str()});
+    taints.iter().map(taint).collect()
 }
 
 fn quantities(resources: &Resources) -> Value {

@@ -50,6 +50,13 @@ pub(crate) struct World {
 pub(crate) struct Decision {
     /// The answer.
     pub(crate) solution: Solution,
+    /// What it chose from.
+    pub(crate) on_sale: OnSale,
+}
+
+/// What could be bought.
+#[derive(Debug, Default)]
+pub(crate) struct OnSale {
     /// All that could be bought.
     pub(crate) offers: BTreeMap<(PoolKey, CapacityType, Market), Offer>,
     /// Taints of each pool's nodes.
@@ -171,28 +178,31 @@ impl World {
         let snapshot = self.snapshot();
         let Provision { solution, closed, .. } = provision(&snapshot);
         assert!(closed.is_empty(), "a pool buys nothing: {closed:?}");
-        let cooldowns = Cooldowns::of(&snapshot);
-        let mut offers = BTreeMap::new();
-        let mut taints = BTreeMap::new();
+        Decision {
+            solution,
+            on_sale: OnSale::of(&snapshot),
+        }
+    }
+}
+
+impl OnSale {
+    /// Everything that the ocean's pools could buy.
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+        let cooldowns = Cooldowns::of(snapshot);
+        let mut on_sale = Self::default();
         for view in pools_of(&snapshot.oceans[0]) {
             let key = view.key.clone();
-            taints.insert(
-                key.clone(),
-                view.pool.taints.iter().map(vocabulary::taint).collect(),
-            );
-            let stock = supply(&snapshot, &cooldowns, view)
+            let taints = view.pool.taints.iter().map(vocabulary::taint).collect();
+            on_sale.taints.insert(key.clone(), taints);
+            let stock = supply(snapshot, &cooldowns, view)
                 .state
                 .expect("the pool is open");
             for offer in stock.spot.into_iter().chain(stock.on_demand) {
                 let name = (key.clone(), offer.offering.capacity_type, offer.market().clone());
-                offers.insert(name, offer);
+                on_sale.offers.insert(name, offer);
             }
         }
-        Decision {
-            solution,
-            offers,
-            taints,
-        }
+        on_sale
     }
 }
 
@@ -205,7 +215,7 @@ fn looked_at(pod: &Value) -> Value {
     } else {
         "Unschedulable"
     };
-    pod["status"] = json!({"phase": "Pending",
-        "conditions": [{"type": "PodScheduled", "status": "False", "reason": reason}]});
+    pod["status"]["phase"] = json!("Pending");
+    pod["status"]["conditions"] = json!([{"type": "PodScheduled", "status": "False", "reason": reason}]);
     pod
 }
