@@ -323,7 +323,7 @@ pub(crate) fn unit_price(model: &Model<'_>, class: usize, cell: usize) -> i64 {
     let prices = offers.filter_map(|index| {
         let offer = &model.market.offers[*index];
         let copies = dimension::copies(&model.requests[class], &offer.free, i64::MAX);
-        (copies > 0).then(|| offer.price.saturating_mul(VALUE_SCALE) / copies)
+        (copies > 0).then(|| offer.cost.saturating_mul(VALUE_SCALE) / copies)
     });
     prices.min().unwrap_or(i64::MAX)
 }

@@ -24,7 +24,7 @@ use crate::doubt::Doubts;
 use crate::fill::{Filler, Picks};
 use crate::knapsack::Knapsack;
 use crate::model::Model;
-use crate::packing::{self, Packing};
+use crate::packing::{self, Measure, Packing};
 use crate::params::{BOUND_SEARCH_WORK, BOUND_WORK, GRID_WORK, ROUNDS_MAX, ROWS_OPTIMISED_MAX, VALUE_SCALE};
 use crate::plan::Plan;
 use crate::relaxed_knapsack::RelaxedKnapsack;
@@ -35,7 +35,7 @@ use crate::solution::{Certificate, ClassValue};
 pub(crate) fn certificate(model: &Model<'_>, plan: &Plan<'_>) -> Certificate {
     let reach = Reach::of(model, plan);
     let (items, items_of_cell) = reach.items(model, plan);
-    let packing = packing::packing(model, &items, &items_of_cell);
+    let packing = packing::packing(model, &items, &items_of_cell, Measure::Price);
     let counts: Vec<i64> = packing.rows.iter().map(|row| row.count).collect();
     let is_searched = packing.rows.len() <= ROWS_OPTIMISED_MAX;
     let mut work = if is_searched { BOUND_SEARCH_WORK } else { 0 };
@@ -159,7 +159,9 @@ pub(crate) fn hints(
     let is_dealt_out = items
         .iter()
         .any(|item| !model.topology.tracked[item.class].is_empty() || model.is_choosy(item.class));
-    if !is_dealt_out && duals.iter().all(Option::is_some) {
+    // Such duals price pods by what plans count with.
+    let is_risky = model.market.has_risk();
+    if !is_dealt_out && !is_risky && duals.iter().all(Option::is_some) {
         let last = duals.into_iter().flatten().map(|dual| dual.1).collect();
         return vec![guess, last];
     }

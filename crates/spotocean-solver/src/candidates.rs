@@ -2,7 +2,7 @@
 //!
 //! All of one pool and capacity type, with allocatable (less that type's own
 //! DaemonSets) for the pods' requests, in the pinned domains, within the limits.
-//! Cheapest first; substitutes far above the planned price only where fewer
+//! Those of least cost first; substitutes far above the planned cost only where fewer
 //! would be left than `minimumFlexibility` or `minValues` ask for.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,9 +140,9 @@ fn choose(
         CapacityType::Spot => pool.spec.minimum_flexibility,
         CapacityType::OnDemand => 1,
     };
-    let ceiling = i128::from(offer(&allowed[0]).price) * i128::from(CANDIDATE_PRICE_PERCENT) / 100;
+    let ceiling = i128::from(offer(&allowed[0]).cost) * i128::from(CANDIDATE_PRICE_PERCENT) / 100;
     for (rank, index) in allowed.iter().enumerate() {
-        let is_sane = i128::from(offer(index).price) <= ceiling;
+        let is_sane = i128::from(offer(index).cost) <= ceiling;
         let is_full = chosen.len() >= CANDIDATES_MAX;
         if is_full || (!is_sane && rank >= flexibility) {
             break;

@@ -112,7 +112,7 @@ fn sources(
         let level = model.service_level(cell, model.spot_serves(class, None, home.pool));
         for offer in &home.shelf {
             let room = Load::of_offer(model, *offer).room(model, class, waiting);
-            let price = model.market.offers[*offer].price;
+            let price = model.market.offers[*offer].cost;
             sources.push((level, std::cmp::Reverse(room), price, *offer));
         }
     }

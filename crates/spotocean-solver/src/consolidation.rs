@@ -67,6 +67,9 @@ pub struct Holding {
     pub node: PlacementNode,
     /// What it costs.
     pub price: PricePerHour,
+    /// What its interruptions cost per hour on average.
+    #[serde(default)]
+    pub risk: PricePerHour,
     /// Why it may not be removed, as a sentence; `None` where it may.
     pub stays: Option<Arc<str>>,
     /// Pods that need another place when it goes.

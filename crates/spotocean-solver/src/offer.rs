@@ -3,7 +3,7 @@
 //! Offers of one pool and capacity type whose labels agree wherever some pod
 //! looks, and that carry the same DaemonSets, form a [`Cell`]: node predicates
 //! are decided once per cell. Inside a cell only the offers that no cheaper,
-//! larger one dominates are worth planning with: the cell's shelf. (562 types of
+//! safer, larger one dominates are worth planning with: the cell's shelf. (562 types of
 //! c, m and r have about 33 such types.) The others stay substitutes at launch.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ pub(crate) struct Pool<'p> {
     pub(crate) spec: &'p BuyablePool,
     /// Pools of one weight share a tier; 0 is asked first.
     pub(crate) tier: usize,
-    /// Its offers, cheapest first.
+    /// Its offers, those of least cost first.
     pub(crate) offers: Vec<usize>,
     /// Its cells.
     pub(crate) cells: Vec<usize>,
@@ -53,7 +53,7 @@ pub(crate) struct Cell<'p> {
     pub(crate) ports: Vec<&'p HostPort>,
     /// Value index by topology key.
     pub(crate) values: Vec<Option<usize>>,
-    /// Undominated offers, cheapest first.
+    /// Undominated offers, those of least cost first.
     pub(crate) shelf: Vec<usize>,
 }
 
@@ -80,6 +80,8 @@ pub(crate) struct Offer<'p> {
     pub(crate) free: Vector,
     /// Its price in micro-dollars per hour.
     pub(crate) price: i64,
+    /// What plans count with: the price, and what interruptions cost on average.
+    pub(crate) cost: i64,
 }
 
 /// Everything on sale.
@@ -120,6 +122,11 @@ pub(crate) fn market<'p>(
 }
 
 impl<'p> Market<'p> {
+    /// Whether anything on sale costs more than its price.
+    pub(crate) fn has_risk(&self) -> bool {
+        self.offers.iter().any(|offer| offer.cost > offer.price)
+    }
+
     fn add_pool(
         &mut self,
         spec: &'p BuyablePool,
@@ -145,6 +152,7 @@ impl<'p> Market<'p> {
                 cell,
                 free: dimensions.room(&allocatable),
                 price: offer.offering.price.micro_usd(),
+                cost: cost(offer),
             });
         }
         self.fill_shelves(first_offer, spec);
@@ -156,7 +164,7 @@ impl<'p> Market<'p> {
         });
     }
 
-    /// Offers come cheapest first, so that only those already on the shelf can dominate.
+    /// Offers of least cost come first, so that only those already on the shelf can dominate.
     fn fill_shelves(&mut self, first_offer: usize, spec: &BuyablePool) {
         for index in first_offer..self.offers.len() {
             let offer = &self.offers[index];
@@ -171,7 +179,13 @@ impl<'p> Market<'p> {
     }
 }
 
-/// The offers of a pool that buys, cheapest first; without a price that can be meant nothing is on sale.
+/// What plans count with in micro-dollars per hour; a risk that cannot be meant is none.
+fn cost(offer: &problem::Offer) -> i64 {
+    let price = offer.offering.price.micro_usd();
+    price + offer.risk.micro_usd().clamp(0, PRICE_MAX)
+}
+
+/// The offers of a pool that buys, those of least cost first; without a price that can be meant nothing is on sale.
 fn sorted_offers(spec: &BuyablePool) -> Vec<&problem::Offer> {
     if spec.closed.is_some() {
         return Vec::new();
@@ -184,7 +198,13 @@ fn sorted_offers(spec: &BuyablePool) -> Vec<&problem::Offer> {
 
 fn sale_order(offer: &problem::Offer) -> impl Ord + '_ {
     let offering = &offer.offering;
-    (offering.price, &offering.market, offering.capacity_type, offer)
+    (
+        cost(offer),
+        offering.price,
+        &offering.market,
+        offering.capacity_type,
+        offer,
+    )
 }
 
 fn cell<'p>(
@@ -217,8 +237,9 @@ fn cell<'p>(
     }
 }
 
-/// Whether `kept`, which is no dearer, can stand in for `offer` wherever a plan could use it.
+/// Whether `kept`, which costs no more, can stand in for `offer` wherever a plan or a bound on prices could use it.
 fn dominates(kept: &Offer<'_>, offer: &Offer<'_>, spec: &BuyablePool) -> bool {
+    let is_no_dearer = kept.price <= offer.price;
     let is_larger = kept.free.iter().zip(&offer.free).all(|(a, b)| a >= b);
     let attaches_more = kept.spec.attach_limits.iter().all(|(driver, limit)| {
         offer
@@ -233,7 +254,7 @@ fn dominates(kept: &Offer<'_>, offer: &Offer<'_>, spec: &BuyablePool) -> bool {
         .resources
         .keys()
         .all(|name| kept.spec.capacity.amount(name) <= offer.spec.capacity.amount(name));
-    is_larger && attaches_more && costs_no_more_limit
+    is_no_dearer && is_larger && attaches_more && costs_no_more_limit
 }
 
 /// The node labels that some pod, volume or DaemonSet looks at.

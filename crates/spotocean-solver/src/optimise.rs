@@ -11,7 +11,7 @@ use crate::exact;
 use crate::fill::{Filler, Picks};
 use crate::improve;
 use crate::model::Model;
-use crate::packing::{self, Packing};
+use crate::packing::{self, Measure, Packing};
 use crate::params::{COVER_BINS, EXACT_PODS_MAX, ROUNDS_MAX, ROWS_OPTIMISED_MAX};
 use crate::plan::{Duals, Plan};
 use crate::realise;
@@ -26,7 +26,7 @@ pub(crate) fn optimise<'p>(
     items_of_cell: &[Vec<usize>],
     budget: &mut Budget,
 ) -> bool {
-    let packing = packing::packing(model, items, items_of_cell);
+    let packing = packing::packing(model, items, items_of_cell, Measure::Cost);
     if packing.rows.is_empty() {
         return true;
     }

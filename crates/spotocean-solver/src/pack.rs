@@ -254,7 +254,7 @@ fn fill(pass: &Pass<'_, '_>, offer: usize, items: &[Item], order: &[usize], leas
     let mut load = Load::of_offer(pass.model, offer);
     let mut fill = Fill {
         picks: Vec::new(),
-        price: i128::from(pass.model.market.offers[offer].price),
+        price: i128::from(pass.model.market.offers[offer].cost),
         value: 0,
     };
     for item in order {

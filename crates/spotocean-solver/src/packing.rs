@@ -44,6 +44,15 @@ pub(crate) struct Bin {
     pub(crate) menu: usize,
 }
 
+/// What a bin's price is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Measure {
+    /// What plans count with: price and risk.
+    Cost,
+    /// The price alone, which bounds are about.
+    Price,
+}
+
 /// A set of rows.
 pub(crate) type Menu = Vec<u64>;
 
@@ -249,7 +258,12 @@ fn drivers<'m>(model: &'m Model<'_>, items: &[Item]) -> Vec<&'m str> {
 }
 
 /// Compiles what is left of `items`, which the cells admit as listed.
-pub(crate) fn packing(model: &Model<'_>, items: &[Item], items_of_cell: &[Vec<usize>]) -> Packing {
+pub(crate) fn packing(
+    model: &Model<'_>,
+    items: &[Item],
+    items_of_cell: &[Vec<usize>],
+    measure: Measure,
+) -> Packing {
     let exclusions = exclusions(model, items);
     let drivers = drivers(model, items);
     let cells_of_item = cells_of_items(items, items_of_cell);
@@ -282,7 +296,14 @@ pub(crate) fn packing(model: &Model<'_>, items: &[Item], items_of_cell: &[Vec<us
         });
         row_cells.push(key.cells);
     }
-    add_bins(model, &mut packing, &row_cells, &drivers, &exclusions);
+    let offers = model.market.offers.iter();
+    let prices: Vec<i64> = offers
+        .map(|offer| match measure {
+            Measure::Cost => offer.cost,
+            Measure::Price => offer.price,
+        })
+        .collect();
+    add_bins(model, &mut packing, (&row_cells, &prices), &drivers, &exclusions);
     packing.drop_idle_dimensions();
     packing
 }
@@ -315,7 +336,7 @@ fn size(model: &Model<'_>, class: usize, drivers: &[&str], exclusions: &Exclusio
 fn add_bins(
     model: &Model<'_>,
     packing: &mut Packing,
-    row_cells: &[Vec<u64>],
+    (row_cells, prices): (&[Vec<u64>], &[i64]),
     drivers: &[&str],
     exclusions: &Exclusions,
 ) {
@@ -332,7 +353,7 @@ fn add_bins(
         let next = menus.len();
         let menu = *menus.entry(menu).or_insert(next);
         let shelf = home.shelf.iter();
-        candidates.extend(shelf.map(|offer| (model.market.offers[*offer].price, *offer, menu)));
+        candidates.extend(shelf.map(|offer| (prices[*offer], *offer, menu)));
     }
     packing.menus = vec![Menu::new(); menus.len()];
     for (menu, position) in menus {

@@ -98,10 +98,10 @@ impl<'p> Plan<'p> {
         }
     }
 
-    /// What its nodes cost, in micro-dollars per hour.
+    /// What its nodes cost, interruptions counted, in micro-dollars per hour.
     pub(crate) fn cost(&self, model: &Model<'p>) -> i64 {
         let first = self.nodes.iter().filter_map(|node| node.candidates.first());
-        first.map(|offer| model.market.offers[*offer].price).sum()
+        first.map(|offer| model.market.offers[*offer].cost).sum()
     }
 
     /// By class and cell, whether to buy there.

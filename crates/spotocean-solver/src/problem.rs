@@ -151,6 +151,10 @@ pub struct Offer {
     pub allocatable: Resources,
     /// Volumes a node can attach, per CSI driver.
     pub attach_limits: Arc<BTreeMap<Arc<str>, i64>>,
+    /// What interruptions of such a node cost per hour on average, beside its price. Plans are made for the least sum
+    /// of both; limits, and what a plan is said to cost, are about the price.
+    #[serde(default)]
+    pub risk: PricePerHour,
 }
 
 impl Offer {

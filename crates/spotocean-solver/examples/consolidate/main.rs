@@ -94,6 +94,7 @@ fn offer(
         capacity: size.clone(),
         allocatable: size,
         attach_limits: Arc::default(),
+        risk: PricePerHour::ZERO,
     }
 }
 
@@ -197,6 +198,7 @@ fn estate(nodes: usize, pods: usize) -> Estate {
                 accepts_pods: true,
             },
             price: chosen.offering.price,
+            risk: PricePerHour::ZERO,
             stays: (number.is_multiple_of(20)).then(|| "a pod on it asks not to be disturbed".into()),
             tenants: vec![],
         });

@@ -206,6 +206,7 @@ fn offer(described: &Described, zone: u32, capacity_type: CapacityType, price: i
         capacity: kubelet::capacity(machine),
         allocatable: kubelet::allocatable(machine, &KubeletSettings::default()),
         attach_limits: Arc::default(),
+        risk: PricePerHour::ZERO,
     }
 }
 
@@ -260,6 +261,7 @@ pub(crate) fn fake_types(count: i64) -> BuyablePool {
                 capacity: capacity.clone(),
                 allocatable: allocatable.clone(),
                 attach_limits: Arc::default(),
+                risk: PricePerHour::ZERO,
             });
         }
     }

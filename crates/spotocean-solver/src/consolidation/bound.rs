@@ -19,7 +19,7 @@ use crate::bound;
 use crate::column_generation;
 use crate::dimension;
 use crate::knapsack::Knapsack;
-use crate::packing::{self, Packing, admits};
+use crate::packing::{self, Measure, Packing, admits};
 use crate::params::{BOUND_SEARCH_WORK, VALUE_SCALE};
 use crate::relaxed_knapsack::RelaxedKnapsack;
 
@@ -39,10 +39,10 @@ pub(super) fn lower_bound(ground: &Ground<'_>) -> PricePerHour {
         .lots
         .iter()
         .filter(|lot| !lot.is_removable)
-        .map(|lot| i128::from(lot.price));
+        .map(|lot| i128::from(lot.price()));
     let staying: i128 = staying.sum();
     // A plan may have to leave the first level of preference; the bound is to hold then too.
-    let worth = Worth::of(&ground.model, &ground.lots, Reach::Anywhere);
+    let worth = Worth::of(&ground.model, &ground.lots, Reach::Anywhere, Measure::Price);
     let mut steps = BOUND_SEARCH_WORK;
     let proved = worth.hints.iter().map(|hint| {
         let hint = column_generation::fixed(hint);
@@ -110,7 +110,7 @@ fn proof(ground: &Ground<'_>, worth: &Worth, values: &[i64]) -> Proof {
             .map(|(class, own)| (*class, count(own.len())))
             .collect();
         if lot.is_removable {
-            let price = i128::from(lot.price) * i128::from(VALUE_SCALE);
+            let price = i128::from(lot.price()) * i128::from(VALUE_SCALE);
             let mut most = bin.map_or(0, |bin| most(&sites, bin, values, &worth.counts, &mut known));
             if !bin.is_some_and(|bin| holds(&sites, bin, &own, &row_of)) {
                 most += own_worth(&own, &row_of, values);

@@ -88,6 +88,7 @@ impl<'e> Progress<'e> {
         self.current.holdings.push(Holding {
             node: described,
             price: node.price,
+            risk: offer.risk,
             stays: None,
             tenants,
         });

@@ -21,6 +21,7 @@ use crate::census::Census;
 use crate::grounding::Grounding;
 use crate::load::Load;
 use crate::model::{self, Model};
+use crate::packing::Measure;
 use crate::plan::Plan;
 use crate::problem::{PendingPod, PlacementNode, Problem};
 
@@ -29,14 +30,21 @@ use crate::problem::{PendingPod, PlacementNode, Problem};
 pub(super) struct Lot<'e> {
     /// Its description.
     pub(super) holding: &'e Holding,
-    /// Its price in micro-dollars per hour.
-    pub(super) price: i64,
+    /// What it costs in micro-dollars per hour, interruptions counted.
+    pub(super) cost: i64,
     /// What removing it costs once, its pods included.
     pub(super) move_cost: i64,
     /// Whether it may go.
     pub(super) is_removable: bool,
     /// Its tenants by class.
     pub(super) tenants: BTreeMap<usize, Vec<&'e Tenant>>,
+}
+
+impl Lot<'_> {
+    /// Its price alone, which the bound is about.
+    pub(super) fn price(&self) -> i64 {
+        self.holding.price.micro_usd().max(0)
+    }
 }
 
 /// The compiled estate.
@@ -202,7 +210,7 @@ impl<'e> Ground<'e> {
                 lot
             })
             .collect();
-        let worth = Worth::of(&model, &lots, Reach::First);
+        let worth = Worth::of(&model, &lots, Reach::First, Measure::Cost);
         let mut ground = Self {
             estate,
             is_about_mates: (0..model.classes.len())
@@ -303,7 +311,7 @@ fn lot<'e>(estate: &Estate, holding: &'e Holding) -> Lot<'e> {
     let pods = pods.fold(0, i64::saturating_add);
     Lot {
         holding,
-        price: holding.price.micro_usd().max(0),
+        cost: holding.price.micro_usd().max(0) + holding.risk.micro_usd().max(0),
         move_cost: pods.saturating_add(estate.hysteresis.overlap(holding.price)),
         is_removable: holding.stays.is_none() && holding.tenants.iter().all(is_modelled),
         tenants: BTreeMap::new(),

@@ -44,7 +44,7 @@ impl Balance {
             .filter(|(_, is_gone)| **is_gone);
         let mut balance = Self::default();
         for (lot, _) in gone {
-            balance.removed += lot.price;
+            balance.removed += lot.cost;
             balance.move_cost = balance.move_cost.saturating_add(lot.move_cost);
         }
         let offers = &ground.model.market.offers;
@@ -52,7 +52,7 @@ impl Balance {
             .plan
             .nodes
             .iter()
-            .map(|node| offers[node.candidates[0]].price)
+            .map(|node| offers[node.candidates[0]].cost)
             .sum();
         balance.saving = balance.removed - bought;
         balance
@@ -160,8 +160,8 @@ fn wasteful(ground: &Ground<'_>, state: &State<'_>, percent: f64) -> Vec<usize> 
             let moving = ground.estate.hysteresis.hourly(lot.move_cost);
             let worth = ground.worth.of_pods(&state.plan.sites[*site].classes);
             worth.is_some_and(|worth| {
-                let waste = (lot.price - moving) as f64 - worth;
-                waste > 0.0 && waste >= least * lot.price as f64
+                let waste = (lot.cost - moving) as f64 - worth;
+                waste > 0.0 && waste >= least * lot.cost as f64
             })
         })
         .collect();
@@ -200,7 +200,7 @@ fn small_sets<'e>(ground: &Ground<'e>, state: &mut State<'e>) {
 
 /// Whether the pods of a set could have another place for less.
 fn is_hopeful(ground: &Ground<'_>, state: &State<'_>, set: &[usize]) -> bool {
-    let price: i64 = set.iter().map(|site| ground.lots[*site].price).sum();
+    let price: i64 = set.iter().map(|site| ground.lots[*site].cost).sum();
     waste(ground, state, set) >= price as f64 * (1.0 - HOPE / 100.0)
 }
 
@@ -209,7 +209,7 @@ fn waste(ground: &Ground<'_>, state: &State<'_>, set: &[usize]) -> f64 {
     let each = set.iter().map(|site| {
         let lot = &ground.lots[*site];
         let worth = ground.worth.of_pods(&state.plan.sites[*site].classes);
-        (lot.price - ground.estate.hysteresis.hourly(lot.move_cost)) as f64 - worth.unwrap_or(0.0)
+        (lot.cost - ground.estate.hysteresis.hourly(lot.move_cost)) as f64 - worth.unwrap_or(0.0)
     });
     each.sum()
 }

@@ -47,7 +47,7 @@ pub(super) fn by_waste(ground: &Ground<'_>, state: &State<'_>) -> Vec<usize> {
                 .map(|(class, count)| ground.worth.of_class[*class].unwrap_or(0.0) * *count as f64)
                 .sum();
             let count: i64 = pods.iter().map(|(_, count)| count).sum();
-            (worth / (ground.lots[site].price.max(1) as f64), count, site)
+            (worth / (ground.lots[site].cost.max(1) as f64), count, site)
         })
         .collect();
     // Of equals the one with fewer pods, and then the one least preferred as a place.
@@ -61,7 +61,7 @@ fn try_to_empty<'e>(ground: &Ground<'e>, state: &mut State<'e>, rooms: &mut Room
     let is_worth_it = ground
         .estate
         .hysteresis
-        .is_kept_by(lot.price, lot.move_cost, lot.price);
+        .is_kept_by(lot.cost, lot.move_cost, lot.cost);
     let pods = state.plan.sites[site].classes.clone();
     let needs_mate = pods.iter().any(|(class, _)| model.topology.is_companion(*class));
     if !is_worth_it || needs_mate {

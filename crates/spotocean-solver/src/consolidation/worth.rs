@@ -9,7 +9,7 @@ use super::ground::{Lot, count};
 use crate::assign::Item;
 use crate::bound;
 use crate::model::Model;
-use crate::packing::{self, Packing};
+use crate::packing::{self, Measure, Packing};
 use crate::plan::Plan;
 
 /// Which offers count for a pod.
@@ -36,9 +36,9 @@ pub(super) struct Worth {
 }
 
 impl Worth {
-    pub(super) fn of(model: &Model<'_>, lots: &[Lot<'_>], reach: Reach) -> Self {
+    pub(super) fn of(model: &Model<'_>, lots: &[Lot<'_>], reach: Reach, measure: Measure) -> Self {
         let (items, items_of_cell) = items(model, lots, reach);
-        let packing = packing::packing(model, &items, &items_of_cell);
+        let packing = packing::packing(model, &items, &items_of_cell, measure);
         let counts: Vec<i64> = packing.rows.iter().map(|row| row.count).collect();
         let hints = if packing.rows.is_empty() {
             Vec::new()

@@ -115,7 +115,8 @@ fn purchase_faults(problem: &Problem, node: &NewNode) -> Vec<String> {
     }
     let offers: Vec<&Offer> = offers.into_iter().flatten().collect();
     let prices: Vec<_> = offers.iter().map(|offer| offer.offering.price).collect();
-    if prices[0] != node.price || !prices.is_sorted() {
+    let costs = offers.iter().map(|offer| offer.offering.price + offer.risk);
+    if prices[0] != node.price || !costs.is_sorted() {
         faults.push(format!("prices are wrong: {prices:?} for {}", node.price));
     }
     let distinct: BTreeSet<_> = node.candidates.iter().collect();

@@ -18,6 +18,7 @@ fn holding(name: &str, zone: &str, tenants: Vec<PendingPod>) -> Holding {
     Holding {
         node: node(name, zone),
         price: PricePerHour(40_000),
+        risk: PricePerHour::ZERO,
         stays: None,
         tenants: tenants
             .into_iter()

@@ -414,6 +414,7 @@ fn offer(
         capacity: size.clone(),
         allocatable: size,
         attach_limits: Arc::default(),
+        risk: PricePerHour::ZERO,
     }
 }
 

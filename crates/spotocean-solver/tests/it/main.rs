@@ -16,4 +16,5 @@ mod offers;
 mod oracles;
 mod predicates;
 mod preferences;
+mod risk;
 mod scale;

@@ -85,6 +85,7 @@ pub(crate) fn estate(problem: &Problem, since: &Since) -> Estate {
         holdings.push(Holding {
             node,
             price: new.price,
+            risk: PricePerHour::ZERO,
             stays: None,
             tenants: own,
         });
@@ -121,6 +122,7 @@ fn of_before(node: &PlacementNode, mut tenants: Vec<Tenant>) -> Holding {
     Holding {
         node,
         price: PricePerHour(45_000),
+        risk: PricePerHour::ZERO,
         stays: None,
         tenants,
     }
@@ -185,6 +187,7 @@ pub(crate) fn carried_out(estate: &Estate, found: &Consolidation) -> Estate {
         after.holdings.push(Holding {
             node: standing(&problem, new, &format!("afterwards-{number}")),
             price: new.price,
+            risk: PricePerHour::ZERO,
             stays: None,
             tenants: vec![],
         });
