@@ -32,6 +32,9 @@ pub(crate) struct Answer {
     pub(crate) gap: Option<f64>,
     /// How long the planner took.
     pub(crate) solve_millis: f64,
+    /// What share caps add to the cost, in USD an hour; told to people only, since programs rely on the fields above.
+    #[serde(skip)]
+    pub(crate) share_caps: f64,
 }
 
 /// A node to buy.
@@ -129,6 +132,8 @@ impl PoolNames {
 pub(crate) fn answer(snapshot: &Snapshot, provision: &Provision, solve_millis: f64) -> Answer {
     let names = PoolNames::of(snapshot);
     let solution = &provision.solution;
+    // Oceans that buy together share the figure; those that only observe have their own.
+    let share_caps = provision.bought.values().map(|bought| bought.share_caps).max();
     Answer {
         new_nodes: solution
             .new_nodes
@@ -142,6 +147,7 @@ pub(crate) fn answer(snapshot: &Snapshot, provision: &Provision, solve_millis: f
         lower_bound: solution.lower_bound.map(usd),
         gap: solution.gap_per_million().map(millionths),
         solve_millis,
+        share_caps: usd(share_caps.unwrap_or_default()),
     }
 }
 

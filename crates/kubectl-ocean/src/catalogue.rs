@@ -22,7 +22,7 @@ use entry::{Entry, Spot};
 
 /// 1,254 instance types; `meta.sources` in it names where each figure is from, and of which date.
 const TYPES: &str = include_str!("../data/ec2_catalogue.json");
-/// Mean savings by type; `meta.what` in it names source and date.
+/// Interruption buckets and mean savings by type; `meta.what` in it names source and date.
 const ADVISOR: &str = include_str!("../data/spot_advisor.json");
 /// The memory that Linux was measured to see; `source` and `asOf` are in it.
 const MEMORY: &str = include_str!("../data/instance_memory.json");
@@ -70,6 +70,8 @@ struct Article {
     on_demand: Option<PricePerHour>,
     spot: BTreeMap<ZoneId, PricePerHour>,
     stated: Option<Resources>,
+    /// The advisor's interruption bucket; figures of a file of one's own stand as they are.
+    bucket: Option<u8>,
 }
 
 /// Everything on sale in one region, zones by id.
@@ -88,7 +90,13 @@ impl Goods {
     /// # Errors
     /// When the region is not among them.
     pub(crate) fn built_in(region: &str) -> Result<Self, CatalogueError> {
-        Self::read("the built-in catalogue", TYPES, region)
+        let mut goods = Self::read("the built-in catalogue", TYPES, region)?;
+        let advised = savings(region);
+        for article in &mut goods.articles {
+            let advised = advised.get(article.described.name.as_str());
+            article.bucket = advised.and_then(|(bucket, _)| u8::try_from(*bucket).ok());
+        }
+        Ok(goods)
     }
 
     /// A catalogue's text.
@@ -162,6 +170,9 @@ impl Goods {
                     zone: name(id),
                 };
                 catalogue.spot_prices.insert(market, *price);
+            }
+            if let Some(bucket) = article.bucket {
+                catalogue.interruption_buckets.insert(own.clone(), bucket);
             }
             if let Some(stated) = &article.stated {
                 catalogue.stated_allocatable.insert(own.clone(), stated.clone());
@@ -260,5 +271,6 @@ fn article(
         on_demand,
         spot,
         stated,
+        bucket: None,
     }))
 }

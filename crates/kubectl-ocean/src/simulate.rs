@@ -122,8 +122,12 @@ fn summary(answer: &Answer) -> String {
                 gap * 100.0
             )
         });
+    let caps = match answer.share_caps > 0.0 {
+        true => format!(", {:.4} of it for share caps", answer.share_caps),
+        false => String::new(),
+    };
     format!(
-        "{} new nodes for {pods} pods at {:.4} USD an hour{bound}; {there} pods onto nodes that are there; {} pods stay pending; planned in {:.0} ms\n",
+        "{} new nodes for {pods} pods at {:.4} USD an hour{caps}{bound}; {there} pods onto nodes that are there; {} pods stay pending; planned in {:.0} ms\n",
         answer.new_nodes.len(),
         answer.hourly_cost,
         answer.unschedulable.len(),

@@ -149,6 +149,7 @@ fn strategy(ocean: &Strategy, own: &PoolStrategy) -> Strategy {
         max_share: own
             .max_share
             .map_or(ocean.max_share, |own| max_share(ocean.max_share, own)),
+        orientation: own.orientation.unwrap_or(ocean.orientation),
         minimum_flexibility: own.minimum_flexibility.unwrap_or(ocean.minimum_flexibility),
         max_price: max_price(ocean.max_price, own.max_price),
     }

@@ -256,6 +256,11 @@ pub struct PurchaseSummary {
     #[serde(default, rename = "lowerBoundUSD", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub lower_bound_usd: Option<String>,
+
+    /// What share caps add to the cost: the same pods without them would cost so much less, US dollars an hour. Absent: nothing.
+    #[serde(default, rename = "shareCapsUSD", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub share_caps_usd: Option<String>,
 }
 
 /// Equal nodes that a plan would buy.

@@ -3,6 +3,7 @@
 use crate::price::PriceUsd;
 use crate::validation;
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How capacity is chosen. Pools inherit it and may override each field.
@@ -12,6 +13,11 @@ pub struct Strategy {
     /// Buy on-demand when no spot market that fits has capacity. Default true.
     #[serde(default = "default_fallback_to_on_demand")]
     pub fallback_to_on_demand: bool,
+
+    /// What an interruption counts for beside the price: Availability avoids markets that are often interrupted at a
+    /// price, Cost hardly looks at them. Default Balanced.
+    #[serde(default)]
+    pub orientation: Orientation,
 
     /// Largest shares of a pool's spot vCPUs that one place may hold.
     #[serde(default)]
@@ -40,11 +46,25 @@ impl Default for Strategy {
     fn default() -> Self {
         Self {
             fallback_to_on_demand: default_fallback_to_on_demand(),
+            orientation: Orientation::default(),
             max_share: MaxShare::default(),
             minimum_flexibility: default_minimum_flexibility(),
             max_price: None,
         }
     }
+}
+
+/// What an interruption of a node is taken to cost, in hours of the node's on-demand price. Times how often its market
+/// is interrupted, this is added to the spot price where nodes are chosen.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Orientation {
+    /// 50 hours.
+    Availability,
+    /// 5 hours.
+    #[default]
+    Balanced,
+    /// Six minutes: about what a restart wastes.
+    Cost,
 }
 
 /// Largest shares, in percent of a pool's spot vCPUs. Never less than one node; relaxed to an even split where
@@ -119,6 +139,10 @@ pub struct PoolStrategy {
     /// Buy on-demand when no spot market that fits has capacity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_to_on_demand: Option<bool>,
+
+    /// What an interruption counts for beside the price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orientation: Option<Orientation>,
 
     /// Largest shares of the pool's spot vCPUs that one place may hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]

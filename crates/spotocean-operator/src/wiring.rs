@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
-use spotocean_aws::{AwsCloud, built_in_on_demand_prices, measured_memory_bytes};
+use spotocean_aws::{
+    AwsCloud, built_in_interruption_buckets, built_in_on_demand_prices, measured_memory_bytes,
+};
 use spotocean_core::catalogue::Catalogue;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -151,6 +153,7 @@ async fn terms(parts: &Parts, mut led: watch::Receiver<bool>) {
 fn context(parts: &Parts) -> Arc<Context<AwsCloud>> {
     let catalogue = Catalogue {
         region: parts.cloud.region.clone(),
+        interruption_buckets: built_in_interruption_buckets(&parts.cloud.region),
         on_demand_prices: built_in_on_demand_prices().prices,
         on_demand_prices_are_built_in: true,
         ..Catalogue::default()

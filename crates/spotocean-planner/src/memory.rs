@@ -17,7 +17,7 @@ use crate::lifecycle::view::View;
 use crate::snapshot::{Memory, Snapshot};
 
 /// How long an interruption is remembered.
-const INTERRUPTION_KEPT: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const INTERRUPTION_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// Interrupted markets remembered at most, the latest first.
 const INTERRUPTIONS_MAX: usize = 500;
 /// Images per type of which the memory is remembered.
@@ -43,6 +43,16 @@ pub fn remember(snapshot: &Snapshot, base: Memory) -> Memory {
 #[must_use]
 pub fn market_key(market: &Market) -> Arc<str> {
     format!("{}/{}", market.instance_type, market.zone).into()
+}
+
+/// The market behind such a word.
+#[must_use]
+pub fn market_of_key(key: &str) -> Option<Market> {
+    let (instance_type, zone) = key.split_once('/')?;
+    Some(Market {
+        instance_type: instance_type.into(),
+        zone: zone.into(),
+    })
 }
 
 fn unexplained(snapshot: &Snapshot) -> BTreeMap<InstanceId, Timestamp> {

@@ -72,17 +72,20 @@ pub struct Bought {
     pub lower_bound: Option<PricePerHour>,
     /// The distance between the two in millionths of the bound.
     pub gap_per_million: Option<i64>,
+    /// What share caps add to the cost.
+    pub share_caps: PricePerHour,
 }
 
 impl Bought {
-    /// What a solution buys.
+    /// What a solution buys, and what share caps have added to it.
     #[must_use]
-    pub fn of(solution: &Solution) -> Self {
+    pub fn of(solution: &Solution, share_caps: PricePerHour) -> Self {
         Self {
             nodes: solution.new_nodes.len(),
             cost: solution.cost(),
             lower_bound: solution.lower_bound,
             gap_per_million: solution.gap_per_million(),
+            share_caps,
         }
     }
 }

@@ -22,6 +22,7 @@ mod exclusive;
 pub mod explanation;
 mod fallback;
 pub mod futile;
+pub mod hazard;
 pub mod headroom;
 pub mod in_flight;
 pub mod launch;
@@ -43,6 +44,7 @@ use jiff::{SignedDuration, Timestamp};
 use spotocean_api::condition::Reason as ConditionReason;
 use spotocean_api::spot_ocean::Mode;
 use spotocean_core::id::{ObjectKey, OceanName, PoolKey};
+use spotocean_core::money::PricePerHour;
 use spotocean_core::pod::Pod;
 use spotocean_solver::problem::{PendingPod, PoolClosed};
 use spotocean_solver::solution::Solution;
@@ -206,7 +208,9 @@ impl Pass<'_> {
         let held = solution
             .new_nodes
             .split_off(allowance.min(solution.new_nodes.len()));
+        let uncapped = solution.cost();
         let made = self.lots(supplies, &mut solution, allowance);
+        let share_caps = PricePerHour::ZERO.max(solution.cost() - uncapped);
         provision.few_markets.extend(made.few_markets);
         if acts {
             let purchases = self.purchases(supplies, made.lots, &mut provision.closed);
@@ -217,7 +221,7 @@ impl Pass<'_> {
         }
         let is_held = !held.is_empty();
         solution.new_nodes.extend(held);
-        let bought = Bought::of(&solution);
+        let bought = Bought::of(&solution, share_caps);
         let buying = solution.new_nodes.iter().map(|node| node.pool.ocean.clone());
         provision.bought.extend(buying.map(|ocean| (ocean, bought)));
         let is_following = acts && !made.following.is_empty();

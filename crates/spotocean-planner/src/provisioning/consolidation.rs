@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use spotocean_api::ocean_node::{OceanNode, Phase};
-use spotocean_core::id::{InstanceId, NodeName};
+use spotocean_api::strategy::Orientation;
+use spotocean_core::capacity_type::CapacityType;
+use spotocean_core::id::{InstanceId, NodeName, PoolKey};
 use spotocean_core::money::PricePerHour;
 use spotocean_core::node::Node;
 use spotocean_core::pod::Pod;
@@ -19,11 +21,13 @@ use spotocean_solver::problem::{NodeRef, PendingPod, PlacementNode};
 use spotocean_solver::solution::Solution;
 
 use super::explanation::removal::{self, Block};
-use super::in_flight::phase;
+use super::hazard::Hazards;
+use super::in_flight::{market_of, phase, pool_of};
 use super::nodes::instance_of;
 use super::pods::{self, Servers, demands};
 use super::supply::Supply;
 use super::{Pass, Prepared};
+use crate::vocabulary;
 
 /// What a core and a GiB cost in micro-dollars per hour, for pricing a move: about the middle of what spot costs.
 const CORE_PRICE: i64 = 20_000;
@@ -70,6 +74,8 @@ struct Survey<'a> {
     nodes: BTreeMap<&'a NodeName, &'a Arc<Node>>,
     own: BTreeMap<InstanceId, &'a OceanNode>,
     planned: Vec<PricePerHour>,
+    hazards: Hazards<'a>,
+    orientations: BTreeMap<PoolKey, Orientation>,
 }
 
 impl<'a> Survey<'a> {
@@ -83,6 +89,16 @@ impl<'a> Survey<'a> {
                 .filter_map(|own| Some((instance_of(own)?, own.as_ref())))
                 .collect(),
             planned: solution.new_nodes.iter().map(|node| node.price).collect(),
+            hazards: Hazards::of(snapshot),
+            orientations: supplies
+                .iter()
+                .map(|supply| {
+                    (
+                        supply.view.key.clone(),
+                        supply.view.effective.strategy.orientation,
+                    )
+                })
+                .collect(),
             pass,
         }
     }
@@ -115,9 +131,28 @@ impl<'a> Survey<'a> {
         Holding {
             node,
             price: price.unwrap_or(PricePerHour::ZERO),
+            risk: self.risk(own),
             stays,
             tenants,
         }
+    }
+
+    /// What interruptions of a node cost per hour on average; nothing for nodes of others.
+    fn risk(&self, own: Option<&OceanNode>) -> PricePerHour {
+        let risk = || {
+            let own =
+                own.filter(|own| vocabulary::capacity_type(own.spec.capacity_type) == CapacityType::Spot)?;
+            let orientation = self.orientations.get(&pool_of(own))?;
+            let market = market_of(own)?;
+            let price = self
+                .pass
+                .snapshot
+                .catalogue
+                .on_demand_prices
+                .get(&market.instance_type)?;
+            Some(self.hazards.cost(&market, *price, *orientation))
+        };
+        risk().unwrap_or(PricePerHour::ZERO)
     }
 
     /// A node on its way, or one that the plan buys.
@@ -173,6 +208,7 @@ fn staying(node: PlacementNode, price: PricePerHour, why: &str) -> Holding {
     Holding {
         node,
         price,
+        risk: PricePerHour::ZERO,
         stays: Some(why.into()),
         tenants: Vec::new(),
     }

@@ -30,6 +30,7 @@ use spotocean_core::offering::Market;
 use spotocean_core::pod::Pod;
 
 use crate::digest::hexadecimal;
+use crate::memory::market_of_key;
 use crate::snapshot::Snapshot;
 use crate::vocabulary;
 pub use drought::name_classes;
@@ -170,11 +171,7 @@ impl Cooldowns {
             cooldowns.take(launch, is_current);
         }
         for (key, at) in &snapshot.memory.interruptions {
-            if let Some((instance_type, zone)) = key.split_once('/') {
-                let market = Market {
-                    instance_type: instance_type.into(),
-                    zone: zone.into(),
-                };
+            if let Some(market) = market_of_key(key) {
                 cooldowns
                     .markets
                     .strike((CapacityType::Spot, market), *at, MARKET);

@@ -5,13 +5,14 @@
 //! In the end launches that go out now offer what else is sane, as far as
 //! caps leave room.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::{InstanceTypeName, PoolKey};
 use spotocean_core::money::PricePerHour;
 use spotocean_core::offering::Market;
+use spotocean_solver::problem::Offer;
 use spotocean_solver::solution::NewNode;
 
 use super::books::{books, vcpus};
@@ -38,7 +39,7 @@ pub(super) struct Draft {
     pub(super) capacity_type: CapacityType,
     /// What its group could choose from.
     candidates: Vec<Market>,
-    /// Where EC2 may launch it, cheapest first.
+    /// Where EC2 may launch it, the place of least cost first.
     pub(super) markets: Vec<Market>,
     pub(super) nodes: Vec<NewNode>,
     pub(super) is_now: bool,
@@ -62,6 +63,8 @@ pub(super) struct Counter<'a> {
     /// The pool's spot vCPUs after this look's plan, counted low.
     total_vcpus: i64,
     caps: Caps,
+    /// What plans count with by spot market: price and risk.
+    costs: BTreeMap<&'a Market, i64>,
 }
 
 impl<'a> Counter<'a> {
@@ -73,10 +76,17 @@ impl<'a> Counter<'a> {
             .iter()
             .filter(|node| node.pool == *key && node.capacity_type == CapacityType::Spot);
         let total_vcpus = held + own.map(|node| smallest(snapshot, node)).sum::<i64>();
+        let stock = supply.state.as_ref().ok()?;
+        let cost = |offer: &'a Offer| (offer.offering.price + offer.risk).micro_usd();
         Some(Self {
             snapshot,
             supply,
-            stock: supply.state.as_ref().ok()?,
+            stock,
+            costs: stock
+                .spot
+                .iter()
+                .map(|offer| (offer.market(), cost(offer)))
+                .collect(),
             books,
             total_vcpus,
             caps: Caps::of(supply.view.effective.strategy.max_share, total_vcpus),
@@ -106,7 +116,8 @@ impl<'a> Counter<'a> {
 
     fn dealt(&mut self, group: &Group, ceiling: Ceiling) -> Deal {
         let vcpus = |name: &InstanceTypeName| vcpus(self.snapshot, name);
-        let price = |market: &Market| spot_price(self.snapshot, market);
+        let (costs, snapshot) = (&self.costs, self.snapshot);
+        let price = |market: &Market| cost(costs, snapshot, market);
         let suffices = |places: &[Market]| has_min_values(self.supply, self.stock, places);
         let dealer = Dealer {
             caps: self.caps,
@@ -198,13 +209,9 @@ impl<'a> Counter<'a> {
         }
         let vcpus = |name: &InstanceTypeName| vcpus(self.snapshot, name);
         let offered: BTreeSet<Market> = draft.markets.iter().cloned().collect();
-        let dearest = draft
-            .markets
-            .last()
-            .map(|market| spot_price(self.snapshot, market));
+        let dearest = draft.markets.last().map(|market| self.cost(market));
         let sane = &draft.candidates[..self.sane(&draft.candidates)];
-        let is_spare =
-            |place: &&Market| !offered.contains(place) && Some(spot_price(self.snapshot, place)) >= dearest;
+        let is_spare = |place: &&Market| !offered.contains(place) && Some(self.cost(place)) >= dearest;
         let spare: Vec<Market> = sane.iter().filter(is_spare).cloned().collect();
         let count = draft.nodes.len();
         let nodes = i64::try_from(count).unwrap_or(i64::MAX);
@@ -224,7 +231,7 @@ impl<'a> Counter<'a> {
     /// How many of a group's candidates one launch gets by itself.
     pub(super) fn sane(&self, candidates: &[Market]) -> usize {
         let first = candidates.first();
-        let planned = first.map_or(0, |first| spot_price(self.snapshot, first));
+        let planned = first.map_or(0, |first| self.cost(first));
         let ceiling = planned.saturating_mul(SANE_PRICE_PERCENT) / 100;
         let least = self.flexibility().min(candidates.len());
         self.sufficing(candidates, self.within(candidates, ceiling).max(least))
@@ -245,7 +252,7 @@ impl<'a> Counter<'a> {
             return 0;
         };
         let on_demand = self.snapshot.catalogue.on_demand_prices.get(&first.instance_type);
-        let sane = spot_price(self.snapshot, first).saturating_mul(SANE_PRICE_PERCENT) / 100;
+        let sane = self.cost(first).saturating_mul(SANE_PRICE_PERCENT) / 100;
         sane.max(on_demand.map_or(0, |price| price.0))
     }
 
@@ -263,8 +270,12 @@ impl<'a> Counter<'a> {
     }
 
     fn within(&self, candidates: &[Market], ceiling: i64) -> usize {
-        let is_within = |market: &&Market| spot_price(self.snapshot, market) <= ceiling;
+        let is_within = |market: &&Market| self.cost(market) <= ceiling;
         candidates.iter().take_while(is_within).count()
+    }
+
+    fn cost(&self, market: &Market) -> i64 {
+        cost(&self.costs, self.snapshot, market)
     }
 
     fn flexibility(&self) -> usize {
@@ -289,6 +300,12 @@ impl Draft {
             node.candidates.clone_from(&self.markets);
         }
     }
+}
+
+/// What plans count with; of a market that is not on sale now, its price.
+fn cost(costs: &BTreeMap<&Market, i64>, snapshot: &Snapshot, market: &Market) -> i64 {
+    let known = costs.get(market).copied();
+    known.unwrap_or_else(|| spot_price(snapshot, market))
 }
 
 fn spot_price(snapshot: &Snapshot, market: &Market) -> i64 {

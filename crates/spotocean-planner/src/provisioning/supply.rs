@@ -21,6 +21,7 @@ use spotocean_solver::problem::{Offer, PoolClosed};
 use super::cooldown::{Cooldowns, State};
 use super::defaults::Spoken;
 use super::estimate::{Estimate, estimate};
+use super::hazard::Hazards;
 use super::in_flight;
 use crate::pool::{PoolView, is_paused};
 use crate::snapshot::{OtherAutoscaler, Snapshot};
@@ -243,6 +244,7 @@ fn add_offers(
             "EC2 has not yet said what spot capacity costs: nothing to do but wait",
         ));
     }
+    let hazards = Hazards::of(snapshot);
     let mut admitted = 0_usize;
     let mut without_image = BTreeSet::new();
     for instance_type in catalogue
@@ -272,6 +274,7 @@ fn add_offers(
                 CapacityType::OnDemand => &mut stock.on_demand,
             };
             list.push(Offer {
+                risk: risk(snapshot, &hazards, view, &offering),
                 offering,
                 labels: Arc::new(labels),
                 capacity: figures.capacity.clone(),
@@ -285,6 +288,20 @@ fn add_offers(
         list.sort_by(|a, b| (a.offering.price, a.market()).cmp(&(b.offering.price, b.market())));
     }
     judge(view, admitted, &without_image, stock)
+}
+
+/// What interruptions of a node of this offering cost per hour on average.
+fn risk(snapshot: &Snapshot, hazards: &Hazards<'_>, view: &PoolView, offering: &Offering) -> PricePerHour {
+    let on_demand = snapshot
+        .catalogue
+        .on_demand_prices
+        .get(&offering.market.instance_type);
+    match (offering.capacity_type, on_demand) {
+        (CapacityType::Spot, Some(price)) => {
+            hazards.cost(&offering.market, *price, view.effective.strategy.orientation)
+        }
+        _ => PricePerHour::ZERO,
+    }
 }
 
 fn judge(

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use spotocean_api::ocean_launch::{LaunchPhase, OceanLaunchStatus};
 use spotocean_api::ocean_node::Phase;
 use spotocean_api::spot_ocean::SpotOcean;
+use spotocean_api::strategy::{MaxShare, Orientation};
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::ObjectKey;
 use spotocean_core::pod::{Pod, PodShape};
@@ -448,4 +449,32 @@ proptest! {
         };
         prop_assert_eq!(guard(&snapshot, plan).plan.stripped, []);
     }
+}
+
+/// Two hours after an interruption in the cheapest zone, its cooldown is over and its risk remains.
+#[test]
+fn an_interrupted_market_is_avoided_as_far_as_orientation_says() {
+    let first_zone = |orientation: Orientation, warned: bool| {
+        let mut ocean = selecting("shop", &["main"]);
+        ocean.spec.strategy.orientation = orientation;
+        ocean.spec.strategy.max_share = MaxShare {
+            market: 100,
+            instance_type: 100,
+            zone: 100,
+        };
+        let mut world = with_ocean(ocean, 3).build();
+        if warned {
+            for name in world.catalogue.types.keys() {
+                let key = format!("{name}/us-east-1a").into();
+                world.memory.interruptions.insert(key, ago(7200));
+            }
+        }
+        let provision = provision(&world);
+        let node = &provision.solution.new_nodes[0];
+        node.candidates[0].zone.to_string()
+    };
+    assert_eq!(first_zone(Orientation::Availability, false), "us-east-1a");
+    assert_eq!(first_zone(Orientation::Availability, true), "us-east-1b");
+    assert_eq!(first_zone(Orientation::Balanced, true), "us-east-1a");
+    assert_eq!(first_zone(Orientation::Cost, true), "us-east-1a");
 }

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spotocean_api::annotation::PAUSE;
 use spotocean_api::ocean_node::Phase;
+use spotocean_api::strategy::MaxShare;
 use spotocean_core::port::{CloudError, CloudErrorKind};
 
 fn world() -> SnapshotBuilder {
@@ -331,4 +332,28 @@ fn money_is_rounded_half_up() {
     ] {
         assert_eq!(dollars(PricePerHour(micro_usd)), expected);
     }
+}
+
+#[test]
+fn what_share_caps_add_is_told() {
+    let world = |share: u32| {
+        let mut ocean = selecting("shop", &["main"]);
+        ocean.spec.strategy.max_share = MaxShare {
+            market: share,
+            instance_type: share,
+            zone: share,
+        };
+        let mut world = snapshot().ocean(ocean);
+        for number in 0..60 {
+            world = world.pod(pod(&format!("web-{number:02}")));
+        }
+        answered(world).build()
+    };
+    let purchase = |share: u32| status(&world(share)).last_purchase.expect("something was bought");
+    let usd = |text: &str| PricePerHour::parse_usd(text).unwrap();
+    assert_eq!(purchase(100).share_caps_usd, None);
+    let (free, capped) = (purchase(100), purchase(40));
+    let added = usd(&capped.hourly_cost_usd) - usd(&free.hourly_cost_usd);
+    assert!(added > PricePerHour::ZERO);
+    assert_eq!(capped.share_caps_usd, Some(added.to_string()));
 }

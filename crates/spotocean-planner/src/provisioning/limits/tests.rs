@@ -26,6 +26,7 @@ fn pool() -> PoolKey {
 fn offer(vcpus: i64) -> Offer {
     let size = resources(vcpus * 1000, vcpus * 4, 110);
     Offer {
+        risk: PricePerHour::ZERO,
         offering: Offering {
             market: market(vcpus),
             capacity_type: CapacityType::Spot,
