@@ -16,7 +16,7 @@ use spotocean_core::topology::PodAffinityTerm;
 
 use crate::queue::Class;
 use crate::site::{Kind, Site};
-use crate::topology::Keys;
+use crate::topology_key::Keys;
 
 /// Labels of namespaces.
 pub(crate) type Namespaces = BTreeMap<Namespace, Arc<Labels>>;

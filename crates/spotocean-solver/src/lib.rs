@@ -61,3 +61,4 @@ mod screen;
 mod simplex;
 mod site;
 mod topology;
+mod topology_key;

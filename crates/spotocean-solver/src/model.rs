@@ -18,6 +18,7 @@ use crate::problem::{PendingPod, PlacementNode, Problem};
 use crate::queue::{self, Class};
 use crate::site::{self, Sites};
 use crate::topology::{self, Topology};
+use crate::topology_key;
 
 /// The compiled problem.
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ pub(crate) fn in_order<'p>(problem: &'p Problem, nodes: &[&'p PlacementNode]) ->
     let dimensions = Dimensions::of(queue.classes.iter().map(|class| &class.shape().requests));
     let mut market = offer::market(problem, &dimensions, &offer::node_keys(problem));
     let mut sites = site::sites(nodes, &dimensions, &selected_keys);
-    let keys = topology::keys(&queue.classes, &mut sites.sites, &mut market.cells);
+    let keys = topology_key::keys(&queue.classes, &mut sites.sites, &mut market.cells);
     let topology = topology::topology(keys, &queue.classes, &sites, &market.cells, &problem.namespaces);
     let requests = queue
         .classes

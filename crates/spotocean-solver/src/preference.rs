@@ -22,7 +22,7 @@ use crate::feasible::{self, NodeView};
 use crate::params::WISH_PERCENT;
 use crate::queue::Class;
 use crate::site::{Kind, Site};
-use crate::topology::Keys;
+use crate::topology_key::Keys;
 
 /// The weight of a wish that has none of its own: a spread's, a taint's.
 const FULL_WEIGHT: i64 = 100;
