@@ -4,7 +4,7 @@
 //! Preferences (preferred terms, `ScheduleAnyway`, `PreferNoSchedule`) are no
 //! features here: they decide where a pod goes, not whether.
 
-pub(crate) mod put;
+mod put;
 mod take;
 
 macro_rules! features {
@@ -132,4 +132,5 @@ const TAINT: &str = "dedicated";
 const TIER: &str = "example.com/tier";
 const RACK: &str = "example.com/rack";
 const GPU: &str = "nvidia.com/gpu";
-const EBS: &str = "ebs.csi.aws.com";
+/// The driver of all volumes.
+pub(crate) const EBS: &str = "ebs.csi.aws.com";

@@ -13,4 +13,5 @@ mod oracle;
 mod plans;
 mod purchase;
 mod realised;
+mod volume;
 mod world;

@@ -36,9 +36,9 @@ use spotocean_solver::solution::Solution;
 use crate::account;
 use crate::dice::Dice;
 use crate::draft::ZONE;
-use crate::feature::put::bind_claim;
 use crate::oracle::{Answer, Case};
 use crate::purchase::{joined, taints_json};
+use crate::volume::bind_claim;
 use crate::world::{OnSale, World, key, kind};
 
 /// The soonest that the operator looks again: its batch window.
