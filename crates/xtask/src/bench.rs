@@ -7,6 +7,7 @@ mod aims;
 mod cases;
 mod catalogue;
 mod chart;
+mod estate;
 mod pods;
 mod random;
 mod report;
@@ -134,7 +135,7 @@ fn scratch() -> Result<PathBuf> {
 /// Asks every side in turns.
 fn measure(case: &Case, programs: &Programs, folder: &Path) -> Result<Row> {
     let world = (case.world)()?;
-    let pods = world.pending();
+    let (pods, standing) = (world.pending(), world.standing);
     lay_out(&world, folder)?;
     drop(world);
     let sides: Vec<Side> = case
@@ -161,12 +162,13 @@ fn measure(case: &Case, programs: &Programs, folder: &Path) -> Result<Row> {
         name: case.name.clone(),
         kind: case.kind,
         pods,
+        standing,
         answers: fastest.collect(),
     };
     let answers: Vec<(&Side, &Measured)> = row.answers.iter().collect();
     write_json(
         &folder.join(ANSWERS),
-        &json!({"pods": row.pods, "answers": answers}),
+        &json!({"pods": row.pods, "standing": row.standing, "answers": answers}),
     )?;
     Ok(row)
 }
@@ -180,6 +182,7 @@ fn kept(case: &Case, folder: &Path) -> Option<Row> {
         name: case.name.clone(),
         kind: case.kind,
         pods: usize::try_from(read["pods"].as_u64()?).ok()?,
+        standing: serde_json::from_value(read["standing"].take()).ok()?,
         answers: answers.into_iter().collect(),
     };
     case.sides
@@ -200,7 +203,7 @@ fn progress(row: &Row) -> String {
     format!(
         "{}, {} pods: {}",
         row.name,
-        row.pods,
+        row.standing.map_or(row.pods, |there| there.pods),
         answers.collect::<Vec<_>>().join("; ")
     )
 }
@@ -265,6 +268,13 @@ fn page(plan: &BenchPlan, rows: &[Row]) -> String {
     );
     let aims = aims::table(&aims::aims(rows));
     text.push_str(&format!("## Aims\n\n{aims}\n"));
+    text.extend(report::consolidation(rows).map(|table| {
+        format!(
+            "## Whole clusters\n\n\
+             `kubectl ocean simulate --consolidate` on nodes that were full once, with a part of their pods gone since.\n\
+             Karpenter's consolidation goes node by node on a live cluster and has no such question.\n\n{table}\n"
+        )
+    }));
     text.extend(report::few(rows).map(|few| format!("## Few pods\n\n{few}\n")));
     text.extend(report::memory(rows).map(|memory| format!("## What measured memory is worth\n\n{memory}\n")));
     text.push_str(&format!(

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::{Catalogue, Choice, Families, Prices};
+use super::estate::wasteful;
 use super::pods::{generic, karpenter_mix, openb, openb_sample, shaped};
 use super::world::{Caps, World, daemon_sets, pods_of_teams, running, twenty_pools, vpc_cni};
 
@@ -16,6 +17,8 @@ const MIX_PODS_LONG: usize = 5000;
 const GENERIC_PODS: usize = 3000;
 /// Workloads of fewer than a hundred pods, of each kind.
 const SMALL_CASES: usize = 20;
+/// Nodes, and pods left on them, of the cluster to consolidate.
+pub(super) const ESTATE: (usize, usize) = (2000, 40_000);
 /// The curve: classes at [`CURVE_FIXED`] pods each, and pods per class at so many classes.
 const CURVE_CLASSES: [usize; 6] = [10, 30, 100, 300, 1000, 2000];
 const CURVE_PER_CLASS: [usize; 6] = [1, 10, 30, 100, 300, 1000];
@@ -27,6 +30,8 @@ pub(super) const CURVE_FIXED: usize = 30;
 pub(super) enum Side {
     /// SpotOcean.
     Ours(Caps),
+    /// SpotOcean, consolidating without caps.
+    Consolidated,
     /// Karpenter's scheduler.
     Karpenter,
 }
@@ -37,6 +42,9 @@ const BOTH: &[Side] = &[Side::Ours(Caps::Off), Side::Karpenter];
 const WITH_CAPS: &[Side] = &[Side::Ours(Caps::Off), Side::Ours(Caps::Default), Side::Karpenter];
 /// SpotOcean alone.
 const ALONE: &[Side] = &[Side::Ours(Caps::Off)];
+
+/// Consolidation: Karpenter's goes node by node on a live cluster, and has no such question.
+const CONSOLIDATED: &[Side] = &[Side::Consolidated];
 
 /// What a workload is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +64,8 @@ pub(super) enum Kind {
     Few,
     /// So many pods on so many types, ours alone.
     Size,
+    /// A cluster that has come to waste, to be consolidated.
+    Estate,
     /// What measured memory is worth: without it, and with it.
     Memory,
     /// A point of the curve.
@@ -105,6 +115,7 @@ pub(super) fn all() -> Vec<Case> {
     cases.extend(clusters());
     cases.extend(few());
     cases.extend(sizes());
+    cases.push(estate());
     cases.extend(memory());
     cases.extend(curve());
     cases
@@ -210,6 +221,23 @@ fn sizes() -> Vec<Case> {
         case("150 shapes, all types", 10_000, 150),
         case("150 shapes, all types", 100_000, 150),
     ]
+}
+
+fn estate() -> Case {
+    let (nodes, pods) = ESTATE;
+    Case::new(
+        "half of the load gone",
+        Kind::Estate,
+        CONSOLIDATED,
+        move || {
+            let catalogue = real(192, Prices::ByZone)?;
+            let (objects, standing) = wasteful(&catalogue, nodes, pods, 21);
+            Ok(World {
+                standing: Some(standing),
+                ..World::of(catalogue, objects)
+            })
+        },
+    )
 }
 
 fn memory() -> Vec<Case> {

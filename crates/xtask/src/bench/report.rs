@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::cases::{Kind, Side};
 use super::run::Measured;
-use super::world::Caps;
+use super::world::{Caps, Standing};
 
 /// A workload and its answers.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub(super) struct Row {
     pub(super) kind: Kind,
     /// Pods that waited.
     pub(super) pods: usize,
+    /// Nodes of ours that were there.
+    pub(super) standing: Option<Standing>,
     /// The answer of each side, the fastest of its runs.
     pub(super) answers: BTreeMap<Side, Measured>,
 }
@@ -68,9 +70,12 @@ pub(super) fn table(rows: &[Row]) -> String {
         "| workload | pods | side | nodes | $/h | bound | gap | seconds | peak MiB | cost ÷ Karpenter's | × faster |\n\
          |---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
-    let told = rows
-        .iter()
-        .filter(|row| !matches!(row.kind, Kind::Few | Kind::Curve { .. } | Kind::Memory));
+    let told = rows.iter().filter(|row| {
+        !matches!(
+            row.kind,
+            Kind::Few | Kind::Curve { .. } | Kind::Memory | Kind::Estate
+        )
+    });
     for row in told {
         for (side, answer) in &row.answers {
             text.push_str(&line(row, *side, answer));
@@ -98,6 +103,34 @@ fn line(row: &Row, side: Side, answer: &Measured) -> String {
         or_dash(row.cost_ratio(side), |ratio| format!("{ratio:.3}")),
         or_dash(row.speed_up(side), |ratio| thousands(ratio.round() as usize)),
     )
+}
+
+/// What consolidation of whole clusters comes to.
+pub(super) fn consolidation(rows: &[Row]) -> Option<String> {
+    let mut text = String::from(
+        "| cluster | pods | nodes before | nodes after | $/h before | $/h after | bound | gap | seconds | peak MiB |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    let head = text.len();
+    for row in rows {
+        if let (Some(before), Some(answer)) = (row.standing, row.of(Side::Consolidated)) {
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                row.name,
+                thousands(before.pods),
+                thousands(before.nodes),
+                thousands((before.nodes + answer.nodes).saturating_sub(answer.removed)),
+                money(before.hourly_cost),
+                money(answer.hourly_cost),
+                or_dash(answer.lower_bound, money),
+                or_dash(row.gap(Side::Consolidated), percent),
+                seconds(answer.seconds),
+                or_dash(answer.peak_bytes, mebibytes),
+            );
+        }
+    }
+    (text.len() > head).then_some(text)
 }
 
 /// The workloads of fewer than a hundred pods, in one line.
@@ -175,6 +208,7 @@ pub(super) fn side_name(side: Side) -> &'static str {
     match side {
         Side::Ours(Caps::Off) => "SpotOcean",
         Side::Ours(Caps::Default) => "SpotOcean, default caps",
+        Side::Consolidated => "SpotOcean, consolidating",
         Side::Karpenter => "Karpenter",
     }
 }
@@ -227,6 +261,7 @@ pub(super) mod tests {
     pub(in crate::bench) fn answer(hourly_cost: f64, lower_bound: Option<f64>, seconds: f64) -> Measured {
         Measured {
             nodes: 1200,
+            removed: 0,
             left: 0,
             hourly_cost,
             lower_bound,
@@ -241,8 +276,38 @@ pub(super) mod tests {
             name: "w".into(),
             kind,
             pods,
+            standing: None,
             answers: BTreeMap::from([(Side::Ours(Caps::Off), ours), (Side::Karpenter, karpenter)]),
         }
+    }
+
+    /// 2,000 nodes and 40,000 pods, consolidated.
+    pub(in crate::bench) fn consolidated(hourly_cost: f64, seconds: f64) -> Row {
+        let answer = Measured {
+            removed: 1700,
+            ..answer(hourly_cost, Some(390.0), seconds)
+        };
+        Row {
+            name: "w".into(),
+            kind: Kind::Estate,
+            pods: 0,
+            standing: Some(Standing {
+                nodes: 2000,
+                hourly_cost: 700.0,
+                pods: 40_000,
+            }),
+            answers: BTreeMap::from([(Side::Consolidated, answer)]),
+        }
+    }
+
+    #[test]
+    fn a_consolidation_tells_of_before_and_after() {
+        let rows = [consolidated(400.0, 1.5)];
+        assert!(consolidation(&rows).unwrap().ends_with(
+            "| w | 40,000 | 2,000 | 1,500 | 700.000 | 400.000 | 390.000 | 2.56 % | 1.5000 | 3 |\n"
+        ));
+        assert_eq!(table(&rows).lines().count(), 2);
+        assert_eq!(consolidation(&[]), None);
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub(super) struct Programs {
 pub(super) struct Measured {
     /// Nodes to buy.
     pub(super) nodes: usize,
+    /// Nodes to give back.
+    #[serde(default)]
+    pub(super) removed: usize,
     /// Pods without a place.
     pub(super) left: usize,
     /// USD an hour of the new nodes.
@@ -51,6 +54,8 @@ struct OursAnswer {
     new_nodes: Vec<IgnoredAny>,
     unschedulable: Vec<IgnoredAny>,
     hourly_cost: f64,
+    #[serde(default)]
+    removed: Vec<IgnoredAny>,
     lower_bound: Option<f64>,
     solve_millis: f64,
 }
@@ -81,6 +86,11 @@ pub(super) fn run(programs: &Programs, side: Side, folder: &Path) -> Result<Meas
             command.args(["simulate", "-o", "json"]);
             (command, ocean_file(caps))
         }
+        (Side::Consolidated, _) => {
+            let mut command = Command::new(&programs.kubectl_ocean);
+            command.args(["simulate", "--consolidate", "-o", "json"]);
+            (command, ocean_file(Caps::Off))
+        }
         (Side::Karpenter, Some(program)) => (Command::new(program), ocean_file(Caps::Off)),
         (Side::Karpenter, None) => bail!("Karpenter's program was not built"),
     };
@@ -89,7 +99,7 @@ pub(super) fn run(programs: &Programs, side: Side, folder: &Path) -> Result<Meas
     command.arg("--catalogue").arg(folder.join("catalogue.json"));
     let (answer, peak_bytes) = output_and_peak(command)?;
     let measured = match side {
-        Side::Ours(_) => read_ours(&answer),
+        Side::Ours(_) | Side::Consolidated => read_ours(&answer),
         Side::Karpenter => read_karpenter(&answer),
     };
     let measured = measured.with_context(|| format!("the answer to {} is odd", folder.display()))?;
@@ -103,6 +113,7 @@ fn read_ours(answer: &[u8]) -> Result<Measured> {
     let read: OursAnswer = serde_json::from_slice(answer)?;
     Ok(Measured {
         nodes: read.new_nodes.len(),
+        removed: read.removed.len(),
         left: read.unschedulable.len(),
         hourly_cost: read.hourly_cost,
         lower_bound: read.lower_bound,
@@ -115,6 +126,7 @@ fn read_karpenter(answer: &[u8]) -> Result<Measured> {
     let read: KarpenterAnswer = serde_json::from_slice(answer)?;
     Ok(Measured {
         nodes: read.new_nodes,
+        removed: 0,
         left: read.unschedulable,
         hourly_cost: read.hourly_cost,
         lower_bound: None,
@@ -178,6 +190,7 @@ mod tests {
             "solveMillis":2500}"#;
         let expected = Measured {
             nodes: 2,
+            removed: 0,
             left: 1,
             hourly_cost: 1.5,
             lower_bound: None,

@@ -30,6 +30,19 @@ pub(super) struct World {
     pub(super) objects: Vec<Value>,
     /// What is on sale.
     pub(super) catalogue: Catalogue,
+    /// Nodes of ours that are there.
+    pub(super) standing: Option<Standing>,
+}
+
+/// Nodes of ours that are there before anything is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Standing {
+    /// How many.
+    pub(super) nodes: usize,
+    /// USD an hour.
+    pub(super) hourly_cost: f64,
+    /// Pods on them.
+    pub(super) pods: usize,
 }
 
 impl World {
@@ -39,6 +52,7 @@ impl World {
             pools: vec![json!({"name": "general", "requirements": everything(&catalogue)})],
             objects: pods,
             catalogue,
+            standing: None,
         }
     }
 
