@@ -1,14 +1,14 @@
 //! Random clusters as a scheduler has left them: what the solver planned for random
 //! pods, bought; then some pods have gone, and prices have moved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use spotocean_core::label;
 use spotocean_core::money::PricePerHour;
 use spotocean_core::pod::Pod;
-use spotocean_core::requirement::all_match;
+use spotocean_core::requirement::{Labels, all_match};
 use spotocean_core::taint::untolerated;
 use spotocean_solver::consolidation::{Consolidation, Estate, Holding, Hysteresis, Target, Tenant};
 use spotocean_solver::problem::{NodeRef, Offer, PendingPod, PlacementNode, Problem};
@@ -183,7 +183,7 @@ pub(crate) fn carried_out(estate: &Estate, found: &Consolidation) -> Estate {
         ..Problem::default()
     };
     let first = after.holdings.len();
-    for (number, new) in found.new_nodes.iter().enumerate() {
+    for (number, new) in (unused(&estate.holdings)..).zip(&found.new_nodes) {
         after.holdings.push(Holding {
             node: standing(&problem, new, &format!("afterwards-{number}")),
             price: new.price,
@@ -204,6 +204,47 @@ pub(crate) fn carried_out(estate: &Estate, found: &Consolidation) -> Estate {
             }
         };
         after.holdings[at].tenants.extend(tenants.remove(&each.pod));
+    }
+    after
+}
+
+/// The first number that no node bought before has.
+fn unused(holdings: &[Holding]) -> usize {
+    let number = |holding: &Holding| match &holding.node.name {
+        NodeRef::Node(name) => name.as_str().strip_prefix("afterwards-")?.parse().ok(),
+        NodeRef::OnItsWay(_) => None,
+    };
+    let highest: Option<usize> = holdings.iter().filter_map(number).max();
+    highest.map_or(0, |highest| highest + 1)
+}
+
+/// The labels that name a market and how it is paid for.
+const MARKET: [&str; 3] = [label::INSTANCE_TYPE, label::ZONE, label::CAPACITY_TYPE];
+
+/// The market of a node or an offer, as far as its labels say.
+pub(crate) fn market(labels: &Labels) -> Option<[Arc<str>; 3]> {
+    let [a, b, c] = MARKET.map(|key| labels.get(key).cloned());
+    Some([a?, b?, c?])
+}
+
+/// The same cluster with each market's prices so many thousandths of what they are, in turn.
+pub(crate) fn repriced(estate: &Estate, thousandths: &[i64]) -> Estate {
+    let mut after = estate.clone();
+    let offers = || estate.pools.iter().flat_map(|pool| &pool.offers);
+    let markets: BTreeSet<_> = offers().filter_map(|offer| market(&offer.labels)).collect();
+    let scale: BTreeMap<_, i64> = markets
+        .into_iter()
+        .zip(thousandths.iter().copied().cycle())
+        .collect();
+    let scaled = |price: PricePerHour, labels: &Labels| {
+        let known = market(labels).and_then(|market| scale.get(&market).copied());
+        PricePerHour(price.0 * known.unwrap_or(1000) / 1000)
+    };
+    for offer in after.pools.iter_mut().flat_map(|pool| &mut pool.offers) {
+        offer.offering.price = scaled(offer.offering.price, &offer.labels);
+    }
+    for holding in &mut after.holdings {
+        holding.price = scaled(holding.price, &holding.node.labels);
     }
     after
 }

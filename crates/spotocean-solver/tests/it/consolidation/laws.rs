@@ -1,7 +1,8 @@
 //! Laws over random clusters with everything in them.
 
 use proptest::prelude::*;
-use spotocean_solver::consolidation::{Estate, solve};
+use spotocean_core::money::PricePerHour;
+use spotocean_solver::consolidation::{Consolidation, Estate, solve};
 use spotocean_solver::problem::Problem;
 
 use super::{checker, estates};
@@ -120,6 +121,57 @@ proptest! {
         prop_assert_eq!(&solve(&estate), &found);
         prop_assert_eq!(&solve(&reversed(&estate)), &found);
     }
+}
+
+/// Looks at prices that keep within five per cent of what they are on average, and what a change must save.
+const NOISY_LOOKS: usize = 5;
+const NOISE: std::ops::RangeInclusive<i64> = 950..=1050;
+const MIN_SAVINGS: u32 = 12;
+
+proptest! {
+    #![proptest_config(generator::fixed_cases(200))]
+
+    /// Each change saves more than the noise could pretend, so that it lowers the cost at average prices too: what
+    /// always falls never comes back to where it was. A single pod may come back to a market, when nodes merge there.
+    #[test]
+    fn no_change_is_taken_back_as_prices_tremble(
+        estate in without_min_values(),
+        noise in proptest::collection::vec(proptest::collection::vec(NOISE, 1..12), NOISY_LOOKS),
+    ) {
+        let mut average = estate;
+        average.hysteresis.min_savings_percent = MIN_SAVINGS;
+        // Nothing but the smallest saving holds it.
+        average.hysteresis.overlap_seconds = 0;
+        for tenant in average.holdings.iter_mut().flat_map(|holding| &mut holding.tenants) {
+            tenant.move_cost = 0;
+        }
+        for thousandths in &noise {
+            let found = solve(&estates::repriced(&average, thousandths));
+            let after = settled(&average, &found);
+            let falls = found.changes.is_empty() || cost(&after) < cost(&average);
+            prop_assert!(falls, "{found:#?}");
+            average = after;
+        }
+    }
+}
+
+fn cost(estate: &Estate) -> PricePerHour {
+    estate.holdings.iter().map(|holding| holding.price).sum()
+}
+
+/// The cluster with a change carried out that was found at other prices, at its own.
+fn settled(estate: &Estate, found: &Consolidation) -> Estate {
+    let mut after = estates::carried_out(estate, found);
+    let bought = after.holdings.len() - found.new_nodes.len();
+    for (holding, new) in after.holdings[bought..].iter_mut().zip(&found.new_nodes) {
+        let pools = estate.pools.iter().filter(|pool| pool.key == new.pool);
+        let own = estates::market(&holding.node.labels);
+        let offer = pools
+            .flat_map(|pool| &pool.offers)
+            .find(|offer| estates::market(&offer.labels) == own);
+        holding.price = offer.expect("it was on sale").offering.price;
+    }
+    after
 }
 
 #[test]
