@@ -225,19 +225,14 @@ fn sizes() -> Vec<Case> {
 
 fn estate() -> Case {
     let (nodes, pods) = ESTATE;
-    Case::new(
-        "half of the load gone",
-        Kind::Estate,
-        CONSOLIDATED,
-        move || {
-            let catalogue = real(192, Prices::ByZone)?;
-            let (objects, standing) = wasteful(&catalogue, nodes, pods, 21);
-            Ok(World {
-                standing: Some(standing),
-                ..World::of(catalogue, objects)
-            })
-        },
-    )
+    Case::new("half of the load gone", Kind::Estate, CONSOLIDATED, move || {
+        let catalogue = real(192, Prices::ByZone)?;
+        let (objects, standing) = wasteful(&catalogue, nodes, pods, 21);
+        Ok(World {
+            standing: Some(standing),
+            ..World::of(catalogue, objects)
+        })
+    })
 }
 
 fn memory() -> Vec<Case> {
