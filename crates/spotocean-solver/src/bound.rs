@@ -25,7 +25,10 @@ use crate::fill::{Filler, Picks};
 use crate::knapsack::Knapsack;
 use crate::model::Model;
 use crate::packing::{self, Measure, Packing};
-use crate::params::{BOUND_SEARCH_WORK, BOUND_WORK, GRID_WORK, ROUNDS_MAX, ROWS_OPTIMISED_MAX, VALUE_SCALE};
+use crate::params::{
+    BOUND_SEARCH_WORK, BOUND_WORK, GRID_WORK, GUESS_LEAST, ROUNDS_MAX, ROWS_OPTIMISED_MAX, SLACK_PER_MILLION,
+    VALUE_SCALE,
+};
 use crate::plan::Plan;
 use crate::relaxed_knapsack::RelaxedKnapsack;
 use crate::rounding;
@@ -151,10 +154,15 @@ pub(crate) fn hints(
     let duals: Vec<Option<(f64, f64)>> = packing.rows.iter().map(of_row).collect();
     let prices = column_generation::dimension_prices(packing);
     let mut filler = Filler::new(packing, &prices);
+    // What is known to be worth next to nothing weighs so little that the noise on its demand would swamp it.
     let guess: Vec<f64> = duals
         .iter()
         .enumerate()
-        .map(|(row, dual)| dual.map_or_else(|| filler.weight(row), |dual| dual.0).max(1e-3))
+        .map(|(row, dual)| {
+            let weight = filler.weight(row);
+            dual.map_or(weight, |dual| dual.0.max(weight * GUESS_LEAST))
+                .max(1e-3)
+        })
         .collect();
     let is_dealt_out = items
         .iter()
@@ -212,7 +220,21 @@ fn bought(model: &Model<'_>, plan: &Plan<'_>, packing: &Packing, items: &[Item])
 /// Values scaled down until no bin's pods are worth more than the bin costs.
 pub(crate) fn scaled(packing: &Packing, counts: &[i64], values: &[i64], work: &mut u64) -> Vec<i64> {
     let mut doubts = Doubts::of(packing, values, counts);
-    let (mut most, mut price) = (1_i128, 1_i128);
+    // A little excess is first taken for granted, so that work goes to the bins that exceed by much.
+    let slack = (1_000_000 + SLACK_PER_MILLION, 1_000_000);
+    let (mut most, mut price) = worst(&mut doubts, slack, work);
+    if (most, price) == slack && *work > 0 {
+        (most, price) = worst(&mut doubts, (1, 1), work);
+    }
+    values
+        .iter()
+        .map(|value| i64::try_from(i128::from(*value) * price / most).unwrap_or(i64::MAX))
+        .collect()
+}
+
+/// The most that a bin's pods may be worth, and what it costs, where that is more, relative to it, than `floor`.
+fn worst(doubts: &mut Doubts<'_>, floor: (i128, i128), work: &mut u64) -> (i128, i128) {
+    let (mut most, mut price) = floor;
     for position in 0..doubts.bins.len() {
         if !doubts.bins[position].exceeds(most, price) {
             continue;
@@ -230,10 +252,7 @@ pub(crate) fn scaled(packing: &Packing, counts: &[i64], values: &[i64], work: &m
             (most, price) = (doubt.bound, doubt.price);
         }
     }
-    values
-        .iter()
-        .map(|value| i64::try_from(i128::from(*value) * price / most).unwrap_or(i64::MAX))
-        .collect()
+    (most, price)
 }
 
 /// The most that pods on nodes that are there can be worth together.

@@ -24,6 +24,20 @@ pub(crate) struct Clusters {
 }
 
 impl Clusters {
+    /// Rows of one size together, whatever else tells them apart.
+    pub(crate) fn by_size(packing: &Packing, guess: &[f64], unit: f64) -> Self {
+        let mut known: BTreeMap<&[i64], usize> = BTreeMap::new();
+        let of_row = (0..packing.rows.len()).map(|row| {
+            let next = known.len();
+            *known.entry(packing.size(row)).or_insert(next)
+        });
+        Self {
+            of_row: of_row.collect(),
+            weights: guess.iter().map(|worth| worth / unit).collect(),
+            count: known.len(),
+        }
+    }
+
     /// Groups the rows of a packing; `guess` is what pods are thought to be worth,
     /// and `unit` what a weight of one is.
     pub(crate) fn of(packing: &Packing, guess: &[f64], unit: f64) -> Self {
@@ -73,6 +87,13 @@ impl Clusters {
             demand[self.of_row[row]] += self.weights[row] * *count as f64;
         }
         demand
+    }
+
+    /// The other rows of a row's cluster.
+    pub(crate) fn alike(&self, row: usize) -> Vec<usize> {
+        let rows = 0..self.of_row.len();
+        rows.filter(|other| *other != row && self.of_row[*other] == self.of_row[row])
+            .collect()
     }
 
     /// Prices by row, from prices by cluster.

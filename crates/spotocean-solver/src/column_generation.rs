@@ -154,16 +154,30 @@ pub(crate) fn dimension_prices(packing: &Packing) -> Vec<f64> {
     prices.map(|(price, scale)| price.max(0.0) / scale).collect()
 }
 
+/// A weight of one in the program. Nodes are the unit, so that amounts and weights are of one size.
+fn unit(packing: &Packing) -> f64 {
+    let prices = packing.bins.iter().map(|bin| bin.price);
+    prices.max().unwrap_or(1).max(1) as f64 / 8.0
+}
+
 impl Relaxation {
     /// Starts from a guess of what each pod is worth: until patterns cover a row,
     /// its pods can be had one by one at a little more than that. So prices are
     /// near the truth from the first round, and few rounds are wasted on wild ones.
     /// `None` when some row fits no bin.
     pub(crate) fn new(packing: &Packing, guess: &[f64]) -> Option<Self> {
-        // Nodes are the unit, so that amounts and weights are of one size.
-        let prices = packing.bins.iter().map(|bin| bin.price);
-        let unit = prices.max().unwrap_or(1).max(1) as f64 / 8.0;
-        let clusters = Clusters::of(packing, guess, unit);
+        let unit = unit(packing);
+        Self::over(packing, guess, Clusters::of(packing, guess, unit), unit)
+    }
+
+    /// The same with rows of one size together: far smaller, and near the truth where bins differ in
+    /// little but which rows they admit.
+    pub(crate) fn by_size(packing: &Packing, guess: &[f64]) -> Option<Self> {
+        let unit = unit(packing);
+        Self::over(packing, guess, Clusters::by_size(packing, guess, unit), unit)
+    }
+
+    fn over(packing: &Packing, guess: &[f64], clusters: Clusters, unit: f64) -> Option<Self> {
         if clusters.count > ROWS_MAX {
             return None;
         }
@@ -204,6 +218,14 @@ impl Relaxation {
             cost: packing.bins[pattern.bin].price as f64,
         });
         self.patterns.push(Some(pattern));
+    }
+
+    /// The patterns in use.
+    pub(crate) fn patterns_used(&self) -> Vec<Pattern> {
+        let amounts = self.master.amounts().into_iter();
+        amounts
+            .filter_map(|(column, _)| self.patterns[column].clone())
+            .collect()
     }
 
     /// The program's own prices, by row.

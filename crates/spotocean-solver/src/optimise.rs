@@ -12,7 +12,9 @@ use crate::fill::{Filler, Picks};
 use crate::improve;
 use crate::model::Model;
 use crate::packing::{self, Measure, Packing};
-use crate::params::{COVER_BINS, EXACT_PODS_MAX, ROUNDS_MAX, ROWS_OPTIMISED_MAX};
+use crate::params::{
+    COVER_BINS, EXACT_PODS_MAX, GUESS_LEAST, ROUNDS_MAX, ROWS_OPTIMISED_MAX, SIZE_ROUNDS, SIZES_WORTH_IT,
+};
 use crate::plan::{Duals, Plan};
 use crate::realise;
 use crate::rounding::{self, Lot};
@@ -68,6 +70,35 @@ fn likely(filler: &mut Filler<'_>, weights: &[f64], counts: &[i64]) -> Vec<usize
     scored.into_iter().map(|(_, bin)| bin).collect()
 }
 
+/// A relaxation to begin with: where many rows are of one size, from what each size is worth.
+fn started(
+    packing: &Packing,
+    filler: &mut Filler<'_>,
+    counts: &[i64],
+    guess: &[f64],
+    first: &[Lot],
+    budget: &mut Budget,
+) -> Option<Relaxation> {
+    let by_size = Relaxation::by_size(packing, guess);
+    let is_worth_it = |sizes: usize| sizes * SIZES_WORTH_IT <= packing.rows.len();
+    let Some(mut by_size) = by_size.filter(|by_size| is_worth_it(by_size.clusters.count)) else {
+        return Relaxation::new(packing, guess);
+    };
+    for lot in first {
+        by_size.add(packing, lot.pattern.clone());
+    }
+    by_size.generate(filler, counts, budget, SIZE_ROUNDS, false);
+    let pairs = guess.iter().zip(&by_size.prices);
+    let guess: Vec<f64> = pairs
+        .map(|(guess, price)| price.max(guess * GUESS_LEAST))
+        .collect();
+    let mut relaxation = Relaxation::new(packing, &guess)?;
+    for pattern in by_size.patterns_used() {
+        relaxation.add(packing, pattern);
+    }
+    Some(relaxation)
+}
+
 fn lots(
     packing: &Packing,
     filler: &mut Filler<'_>,
@@ -90,11 +121,11 @@ fn lots(
         let duals = guess.iter().map(|worth| (*worth, *worth)).collect();
         return Some((first, duals));
     }
-    let mut relaxation = Relaxation::new(packing, &guess)?;
+    let mut part = budget.share(60);
+    let mut relaxation = started(packing, filler, counts, &guess, &first, &mut part)?;
     for lot in &first {
         relaxation.add(packing, lot.pattern.clone());
     }
-    let mut part = budget.share(60);
     relaxation.generate(filler, counts, &mut part, ROUNDS_MAX, false);
     budget.give_back(part);
     let values = relaxation.prices.clone();

@@ -179,6 +179,15 @@ pub(crate) const KNAPSACK_PIVOTS: usize = 60;
 /// Rounds after which all bins are asked, not only promising ones.
 pub(crate) const FULL_ROUNDS: usize = 4;
 
+/// Rows a size, on average, from which a relaxation by size comes first.
+pub(crate) const SIZES_WORTH_IT: usize = 2;
+
+/// Rounds of the relaxation by size: its prices are a start only.
+pub(crate) const SIZE_ROUNDS: usize = 40;
+
+/// What a pod is guessed to be worth at least, as a share of what its size would cost.
+pub(crate) const GUESS_LEAST: f64 = 0.05;
+
 /// How far above the guess of its worth a single pod is offered at first.
 pub(crate) const GUESS_MARGIN: f64 = 0.05;
 

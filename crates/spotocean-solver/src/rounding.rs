@@ -13,7 +13,7 @@ use crate::assemble::assemble;
 use crate::budget::Budget;
 use crate::column_generation::{Pattern, Relaxation};
 use crate::fill::{Fill, Filler, Picks};
-use crate::packing::Packing;
+use crate::packing::{Packing, admits};
 use crate::params::{
     ASSEMBLE_MAX, COVER_CLEARED_EVERY, DIVE_ROUNDS, LP_TOLERANCE, PIVOTS_MAX, ROUND_UP_FRACTION,
     ROUND_UP_FROM, ROUND_UP_TRIES, ROWS_OPTIMISED_MAX, WHOLE_WORTH,
@@ -107,25 +107,34 @@ fn take_whole(
         };
         copies -= take(pattern, copies, left, &mut lots);
         while copies > 0 {
-            let (ratio, repaired) = repaired(filler, pattern, values, left);
-            if ratio < WHOLE_WORTH || take(&repaired, 1, left, &mut lots) == 0 {
+            let (ratio, repaired) = repaired(relaxation, filler, pattern, values, left);
+            if ratio < WHOLE_WORTH {
                 break;
             }
-            copies -= 1;
+            let taken = take(&repaired, copies, left, &mut lots);
+            if taken == 0 {
+                break;
+            }
+            copies -= taken;
         }
     }
     lots
 }
 
-/// The pattern with what is left of its pods, filled up; and its worth relative to its price.
-fn repaired(filler: &mut Filler<'_>, pattern: &Pattern, values: &[f64], left: &[i64]) -> (f64, Pattern) {
-    let clipped: Picks = pattern
-        .picks
-        .iter()
-        .map(|(row, count)| (*row, (*count).min(left[*row])))
-        .filter(|(_, count)| *count > 0)
-        .collect();
-    let (_, fill) = filler.relaxed(pattern.bin, &clipped, values, left, -1.0);
+/// The pattern with what is left of its pods, rows of a cluster for one another, filled up; and its
+/// worth relative to its price.
+fn repaired(
+    relaxation: &Relaxation,
+    filler: &mut Filler<'_>,
+    pattern: &Pattern,
+    values: &[f64],
+    left: &[i64],
+) -> (f64, Pattern) {
+    let mut picks = exchanged(relaxation, filler.packing, pattern, left);
+    if !filler.packing.holds(pattern.bin, &picks) {
+        picks = clipped(pattern, left);
+    }
+    let (_, fill) = filler.relaxed(pattern.bin, &picks, values, left, -1.0);
     let fill = fill.unwrap_or_default();
     let ratio = fill.value / filler.packing.bins[pattern.bin].price.max(1) as f64;
     let pattern = Pattern {
@@ -133,6 +142,38 @@ fn repaired(filler: &mut Filler<'_>, pattern: &Pattern, values: &[f64], left: &[
         picks: fill.picks,
     };
     (ratio, pattern)
+}
+
+/// What is left of a pattern's pods.
+fn clipped(pattern: &Pattern, left: &[i64]) -> Picks {
+    let picks = pattern
+        .picks
+        .iter()
+        .map(|(row, count)| (*row, (*count).min(left[*row])));
+    picks.filter(|(_, count)| *count > 0).collect()
+}
+
+/// The same, and for those that have run out pods of their cluster's other rows, of which most are left.
+fn exchanged(relaxation: &Relaxation, packing: &Packing, pattern: &Pattern, left: &[i64]) -> Picks {
+    let mut picks: BTreeMap<usize, i64> = clipped(pattern, left).into_iter().collect();
+    for (row, count) in &pattern.picks {
+        let mut missing = count - (*count).min(left[*row]);
+        if missing == 0 {
+            continue;
+        }
+        let mut others = relaxation.clusters.alike(*row);
+        others.retain(|other| admits(packing.menu(pattern.bin), *other));
+        others.sort_by_key(|other| (std::cmp::Reverse(left[*other]), *other));
+        for other in others {
+            let known = picks.get(&other).copied().unwrap_or(0);
+            let more = missing.min(left[other].min(packing.most(other)) - known);
+            if more > 0 {
+                picks.insert(other, known + more);
+                missing -= more;
+            }
+        }
+    }
+    picks.into_iter().collect()
 }
 
 /// Takes up to `copies` nodes of a pattern, as far as all its pods are left; returns how many.
@@ -192,7 +233,7 @@ fn round_up(
     let tries = (amounts.len() / 4).max(ROUND_UP_TRIES);
     for (column, amount) in amounts.into_iter().take(tries) {
         let pattern = relaxation.patterns[column].as_ref()?;
-        let (ratio, repaired) = repaired(filler, pattern, values, left);
+        let (ratio, repaired) = repaired(relaxation, filler, pattern, values, left);
         if ratio > WHOLE_WORTH && amount.fract() > ROUND_UP_FROM && lots.len() < tries / 2 + 1 {
             take(&repaired, 1, left, &mut lots);
         }
@@ -278,8 +319,6 @@ pub(crate) fn cheapest(packing: &Packing, picks: &[(usize, i64)], price: i64) ->
         .take_while(|bin| packing.bins[*bin].price < price)
         .find(|bin| {
             crate::dimension::fits(&need, packing.free(*bin))
-                && picks
-                    .iter()
-                    .all(|(row, _)| crate::packing::admits(packing.menu(*bin), *row))
+                && picks.iter().all(|(row, _)| admits(packing.menu(*bin), *row))
         })
 }
