@@ -32,6 +32,7 @@ pub mod nodes;
 pub mod nominations;
 pub mod places;
 mod pods;
+mod priority;
 pub mod rounds;
 pub mod share;
 pub mod supply;
@@ -56,6 +57,7 @@ use crate::snapshot::{Memory, Snapshot};
 use cooldown::Cooldowns;
 use futile::GaveUp;
 use nodes::Landscape;
+use priority::Ranks;
 use supply::{Supply, supply};
 
 /// When to look again at the latest while something is held back by the brake, a probe or an answer.
@@ -196,10 +198,11 @@ impl Pass<'_> {
         for (ocean, pods) in waiting.by_ocean {
             provision.waiting.entry(ocean).or_default().extend(pods);
         }
-        let mut solution = self.solve_with_headroom(supplies, waiting.pods);
+        let ranks = Ranks::of(supplies, &waiting.pods);
+        let mut solution = self.solve_by_priority(supplies, waiting.pods, &ranks);
         solution.unplaced.extend(waiting.refused);
-        // What the brake holds back is headroom before it is pods.
-        solution.new_nodes.sort_by_key(headroom::is_idle);
+        // What the brake holds back is headroom before it is pods, and pods of low priority before others.
+        priority::sort(&mut solution.new_nodes, &ranks);
         let allowance = match acts {
             true => brake::allowance(self.snapshot),
             false => usize::MAX,
@@ -236,22 +239,6 @@ impl Pass<'_> {
             provision.spare.insert(ocean, room);
         }
         merge(&mut provision.solution, solution);
-    }
-
-    /// Asks the solver; again without headroom where limits leave pods out that it takes the room of.
-    fn solve_with_headroom(&self, supplies: &[&Supply], pods: Vec<PendingPod>) -> Solution {
-        let is_unit = |own: &PendingPod| headroom::is_unit(&own.pod.key);
-        if !pods.iter().any(is_unit) {
-            return self.solve(supplies, pods);
-        }
-        let whole = self.solve(supplies, pods.clone());
-        if !headroom::crowds_out(&whole) {
-            return whole;
-        }
-        let (units, alone): (Vec<_>, Vec<_>) = pods.into_iter().partition(is_unit);
-        let mut solution = self.solve(supplies, alone);
-        solution.unplaced.extend(units.iter().map(headroom::stands_back));
-        solution
     }
 
     /// The pods that wait for pools with these supplies.
@@ -325,9 +312,7 @@ fn planned(purchase: Purchase) -> Planned {
 
 fn merge(into: &mut Solution, from: Solution) {
     into.add_bound(&from);
-    into.existing.extend(from.existing);
-    into.new_nodes.extend(from.new_nodes);
-    into.unplaced.extend(from.unplaced);
+    fallback::add(into, from);
     into.unplaced.sort_by(|a, b| a.pod.cmp(&b.pod));
 }
 

@@ -21,6 +21,7 @@ use spotocean_solver::problem::{NodeRef, PendingPod, PlacementNode};
 use spotocean_solver::solution::Solution;
 
 use super::explanation::removal::{self, Block};
+use super::fallback::planned_number;
 use super::hazard::Hazards;
 use super::in_flight::{market_of, phase, pool_of};
 use super::nodes::instance_of;
@@ -157,12 +158,9 @@ impl<'a> Survey<'a> {
 
     /// A node on its way, or one that the plan buys.
     fn coming(&self, node: PlacementNode) -> Holding {
-        let planned = match &node.name {
-            NodeRef::OnItsWay(name) => name.as_str().strip_prefix("planned-"),
-            NodeRef::Node(_) => None,
-        };
-        let number: Option<usize> = planned.and_then(|number| number.parse().ok());
-        let price = number.and_then(|number| self.planned.get(number)).copied();
+        let price = planned_number(&node.name)
+            .and_then(|number| self.planned.get(number))
+            .copied();
         staying(node, price.unwrap_or(PricePerHour::ZERO), "it is on its way")
     }
 

@@ -28,6 +28,9 @@ use super::undecided;
 use crate::pool::PoolView;
 use crate::vocabulary;
 
+/// Names of nodes that an answer has planned: this and a number.
+const PLANNED: &str = "planned-";
+
 /// Offers by pool, capacity type and market.
 pub(super) struct Offers<'a>(BTreeMap<(&'a PoolKey, CapacityType, &'a Market), &'a Offer>);
 
@@ -60,16 +63,54 @@ pub(super) enum Round {
     Fallback,
 }
 
+/// What earlier questions of one look have settled.
+#[derive(Default)]
+pub(super) struct Standing {
+    /// Their answers.
+    pub(super) solution: Solution,
+    pods: Vec<PendingPod>,
+}
+
+impl Standing {
+    /// Lets an answer about some pods stand. The bound stays that of the first: it holds for its pods and so for
+    /// all; those of later answers do not add up with it, since one node could have served both.
+    pub(super) fn add(&mut self, answer: Solution, pods: Vec<PendingPod>) {
+        if self.pods.is_empty() {
+            self.solution.add_bound(&answer);
+        }
+        add(&mut self.solution, answer);
+        self.pods.extend(pods);
+    }
+}
+
+/// Adds another answer, of which the bound has been counted.
+pub(super) fn add(into: &mut Solution, other: Solution) {
+    for (node, pods) in other.existing {
+        into.existing.entry(node).or_default().extend(pods);
+    }
+    into.new_nodes.extend(other.new_nodes);
+    into.unplaced.extend(other.unplaced);
+}
+
 impl Pass<'_> {
-    /// Asks the solver, twice where needed, and keeps what limits allow.
-    pub(super) fn solve(&self, supplies: &[&Supply], pods: Vec<PendingPod>) -> Solution {
+    /// Asks the solver, twice where needed, beside what stands already, and keeps what limits allow.
+    pub(super) fn solve_beside(
+        &self,
+        supplies: &[&Supply],
+        pods: Vec<PendingPod>,
+        standing: &Standing,
+    ) -> Solution {
         if pods.is_empty() {
             return Solution::default();
         }
         let offers = Offers::of(supplies);
-        let (pods, held) = undecided::set_apart(pods, &self.landscape.nodes);
         let mut ledger = Ledger::of(self.snapshot);
-        let mut solution = self.solve_twice(supplies, pods, &offers, &mut ledger);
+        self.keep_within(&mut standing.solution.clone(), &offers, &mut ledger);
+        let mut problem = self.problem(supplies, Vec::new(), Round::First, &ledger);
+        settle(&mut problem, &standing.solution, &standing.pods, &offers);
+        let (pods, held) = undecided::set_apart(pods, &problem.nodes);
+        problem.pods = pods;
+        let mut solution = self.solve_twice(supplies, problem, &offers, &mut ledger);
         solution.unplaced.extend(held);
         solution
     }
@@ -77,12 +118,12 @@ impl Pass<'_> {
     fn solve_twice(
         &self,
         supplies: &[&Supply],
-        pods: Vec<PendingPod>,
+        mut problem: Problem,
         offers: &Offers<'_>,
         ledger: &mut Ledger,
     ) -> Solution {
-        let (dry, pods) = self.dry(supplies, pods);
-        let mut problem = self.problem(supplies, pods, Round::First, ledger);
+        let dry;
+        (dry, problem.pods) = self.dry(supplies, problem.pods);
         let mut first = solve(&problem);
         self.keep_within(&mut first, offers, ledger);
         let left: BTreeSet<&ObjectKey> = first
@@ -282,9 +323,11 @@ pub(super) fn settle(problem: &mut Problem, first: &Solution, settled: &[Pending
             }
         }
     }
-    for (number, node) in first.new_nodes.iter().enumerate() {
+    let earlier = problem.nodes.iter();
+    let earlier = earlier.filter_map(|node| planned_number(&node.name)).count();
+    for (number, node) in (earlier..).zip(&first.new_nodes) {
         problem.nodes.push(PlacementNode {
-            name: NodeRef::OnItsWay(format!("planned-{number}").into()),
+            name: NodeRef::OnItsWay(format!("{PLANNED}{number}").into()),
             labels: Arc::new(shared_labels(node, offers)),
             taints: Vec::new(),
             allocatable: node.requests.clone(),
@@ -297,6 +340,14 @@ pub(super) fn settle(problem: &mut Problem, first: &Solution, settled: &[Pending
             attach_limits: BTreeMap::new(),
             accepts_pods: false,
         });
+    }
+}
+
+/// Where a node stands among those that answers have planned; `None` for one that was there before.
+pub(super) fn planned_number(name: &NodeRef) -> Option<usize> {
+    match name {
+        NodeRef::OnItsWay(name) => name.as_str().strip_prefix(PLANNED)?.parse().ok(),
+        NodeRef::Node(_) => None,
     }
 }
 
@@ -338,9 +389,6 @@ fn joined(mut first: Solution, mut second: Solution, asked_again: &[BuyablePool]
         first.unplaced.push(unplaced);
     }
     first.add_bound(&second);
-    for (node, pods) in second.existing {
-        first.existing.entry(node).or_default().extend(pods);
-    }
-    first.new_nodes.extend(second.new_nodes);
+    add(&mut first, second);
     first
 }

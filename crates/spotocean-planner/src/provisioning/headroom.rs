@@ -24,7 +24,7 @@ use spotocean_core::requirement::{Labels, Operator, Requirement};
 use spotocean_core::resources::Resources;
 use spotocean_core::taint::{Taint, Toleration, TolerationOperator};
 use spotocean_solver::problem::{NodeRef, PendingPod};
-use spotocean_solver::solution::{NewNode, PoolReason, Reason, Solution, Unplaced};
+use spotocean_solver::solution::Solution;
 
 use super::supply::Supply;
 use crate::plan::SpareRoom;
@@ -68,35 +68,6 @@ pub(super) fn units(snapshot: &Snapshot, supplies: &[&Supply]) -> Vec<PendingPod
 #[must_use]
 pub fn is_unit(key: &ObjectKey) -> bool {
     key.namespace.as_str().is_empty()
-}
-
-/// Whether a node is for units alone.
-pub(super) fn is_idle(node: &NewNode) -> bool {
-    node.pods.iter().all(is_unit)
-}
-
-/// Whether limits leave a pod out while units are bought for.
-pub(super) fn crowds_out(solution: &Solution) -> bool {
-    let is_over = |unplaced: &Unplaced| {
-        let mut reasons = unplaced.reasons.iter();
-        !is_unit(&unplaced.pod) && reasons.any(|reason| reason.reason == Reason::LimitReached)
-    };
-    let mut bought = solution.new_nodes.iter().flat_map(|node| &node.pods);
-    solution.unplaced.iter().any(is_over) && bought.any(is_unit)
-}
-
-/// A unit that gives way to pods that wait.
-pub(super) fn stands_back(unit: &PendingPod) -> Unplaced {
-    let reason = |pool: &PoolKey| PoolReason {
-        pool: pool.clone(),
-        reason: Reason::LimitReached,
-        message: "limits leave no room for headroom beside the pods that wait: raise limits, or want less"
-            .into(),
-    };
-    Unplaced {
-        pod: unit.pod.key.clone(),
-        reasons: unit.served_by.iter().map(reason).collect(),
-    }
 }
 
 /// Takes the units out of a solution; says of each ocean what became of its own.

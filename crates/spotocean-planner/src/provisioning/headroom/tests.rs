@@ -235,5 +235,5 @@ fn where_limits_are_short_pods_that_wait_come_first() {
         .sum::<usize>();
     assert_eq!((purchases(&plan).len(), pods), (1, 1));
     let said = status(&plan).and_then(|status| status.message);
-    assert!(said.is_some_and(|said| said.contains("limits")));
+    assert!(said.is_some_and(|said| said.starts_with("pods that wait go first: ")));
 }

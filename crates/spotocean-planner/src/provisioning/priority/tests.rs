@@ -1,0 +1,207 @@
+//! Limits too short for all: who is bought for, who waits, and what it is told.
+
+use proptest::prelude::*;
+use spotocean_api::quantity::Quantity;
+use spotocean_api::spot_ocean::SpotOcean;
+use spotocean_core::id::OceanNodeName;
+use spotocean_core::label;
+use spotocean_core::pod::Pod;
+use spotocean_core::requirement::{Operator, Requirement};
+use spotocean_solver::problem::NodeRef;
+
+use super::*;
+use crate::answers::{answered, selecting};
+use crate::fixtures::{ago, ocean_node, pod, snapshot};
+use crate::plan::Provision;
+use crate::provisioning::{Prepared, provision};
+
+type Limits<'a> = &'a [(&'a str, &'a str)];
+
+/// A pod of a size in thousandths of a core and a priority, in one pool where one is named.
+fn wanting(name: &str, priority: i32, cpu_millis: i64, pool: Option<&str>) -> Pod {
+    let mut own = pod(name);
+    own.priority = priority;
+    let shape = Arc::make_mut(&mut own.shape);
+    shape.requests.cpu_millis = cpu_millis;
+    shape.node_selector = pool
+        .map(|pool| Requirement::new(label::POOL, Operator::In, [pool]))
+        .into_iter()
+        .collect();
+    own
+}
+
+fn limited(of_ocean: Limits<'_>, of_main: Limits<'_>) -> SpotOcean {
+    let map = |limits: Limits<'_>| {
+        let pairs = limits.iter();
+        pairs
+            .map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned())))
+            .collect()
+    };
+    let mut ocean = selecting("shop", &["main", "more"]);
+    ocean.spec.limits = map(of_ocean);
+    ocean.spec.pools[0].limits = map(of_main);
+    ocean
+}
+
+fn planned(ocean: SpotOcean, pods: impl IntoIterator<Item = Pod>) -> Provision {
+    let world = pods
+        .into_iter()
+        .fold(snapshot().ocean(ocean), crate::fixtures::SnapshotBuilder::pod);
+    Prepared::of(&answered(world).build()).rehearse()
+}
+
+fn served(provision: &Provision) -> BTreeSet<&str> {
+    let nodes = provision.solution.new_nodes.iter();
+    let pods = nodes.flat_map(|node| &node.pods);
+    pods.map(|pod| pod.name.as_ref()).collect()
+}
+
+#[test]
+fn limits_go_to_the_highest_priority_first() {
+    let big = |name, priority, pool| wanting(name, priority, 14_000 + i64::from(priority), pool);
+    let three = || vec![big("low", 1, None), big("mid", 5, None), big("high", 9, None)];
+    let small_and_big = || {
+        let small = (0..6).map(|number| wanting(&format!("small-{number}"), 1, 1_500, None));
+        small.chain([big("high", 9, None)]).collect()
+    };
+    let apart = || vec![big("high", 9, Some("main")), big("low", 1, Some("more"))];
+    let rows: [(Limits<'_>, Limits<'_>, Vec<Pod>, &[&str]); 8] = [
+        (&[], &[], three(), &["high", "low", "mid"]),
+        (&[("nodes", "1")], &[], three(), &["high"]),
+        (&[("nodes", "2")], &[], three(), &["high", "mid"]),
+        (&[("cpu", "32")], &[], three(), &["high", "mid"]),
+        // One small pod fits beside the big one.
+        (
+            &[("hourlyCost", "0.34")],
+            &[],
+            small_and_big(),
+            &["high", "small-0"],
+        ),
+        (&[("nodes", "1")], &[], apart(), &["high"]),
+        // A limit that only one of them meets takes nothing from the other.
+        (&[], &[("nodes", "0")], apart(), &["low"]),
+        // The most important fits within no limit: nobody waits for it in vain.
+        (
+            &[("cpu", "12")],
+            &[],
+            small_and_big(),
+            &["small-0", "small-1", "small-2", "small-3", "small-4", "small-5"],
+        ),
+    ];
+    for (index, (of_ocean, of_main, pods, expected)) in rows.into_iter().enumerate() {
+        let provision = planned(limited(of_ocean, of_main), pods);
+        assert_eq!(
+            served(&provision),
+            expected.iter().copied().collect(),
+            "row {index}"
+        );
+    }
+}
+
+#[test]
+fn a_pod_is_told_that_others_went_first() {
+    let pods = [wanting("low", 1, 14_001, None), wanting("high", 9, 14_009, None)];
+    let provision = planned(limited(&[("nodes", "1")], &[]), pods);
+    let [left] = provision.solution.unplaced.as_slice() else {
+        panic!("one is left: {:?}", provision.solution.unplaced);
+    };
+    assert_eq!(left.pod.name.as_ref(), "low");
+    for reason in &left.reasons {
+        assert_eq!(reason.reason, Reason::LimitReached);
+        let message = reason.message.as_ref();
+        assert!(
+            message.starts_with("pods of higher priority go first: "),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn what_the_brake_lets_through_is_for_the_highest_priority() {
+    let pods = [wanting("low", 1, 14_001, None), wanting("high", 9, 14_009, None)];
+    let mut world = snapshot().ocean(limited(&[], &[]));
+    for pod in pods {
+        world = world.pod(pod);
+    }
+    for number in 0..19 {
+        let mut own = ocean_node(
+            &format!("n{number}"),
+            "other",
+            spotocean_api::ocean_node::Phase::Launched,
+        );
+        own.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(ago(1)));
+        world = world.ocean_node(own);
+    }
+    let provision = provision(&answered(world).build());
+    let commands = provision.commands.iter();
+    let purchases = commands.filter_map(|planned| match &planned.command {
+        crate::command::Command::Purchase(purchase) => Some(purchase),
+        _ => None,
+    });
+    let nodes = purchases.flat_map(|purchase| &purchase.nodes);
+    let pods: Vec<&str> = nodes
+        .flat_map(|node| &node.spec.for_pods)
+        .map(|pod| pod.name.as_str())
+        .collect();
+    assert_eq!(pods, ["high"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Nothing is bought for a pod in the place of one of higher priority: without all lower ones, as many are left.
+    #[test]
+    fn no_pod_waits_for_the_sake_of_a_lower_one(
+        sizes in prop::collection::vec((0_i32..3, 200_i64..15_000, prop::option::of(prop::bool::ANY)), 1..12),
+        nodes in prop::option::of(0_i64..4),
+        cpu in prop::option::of(2_i64..40),
+        cents in prop::option::of(5_i64..100),
+        is_of_pool in prop::bool::ANY,
+    ) {
+        let amounts = [
+            ("nodes", nodes.map(|count| count.to_string())),
+            ("cpu", cpu.map(|cores| cores.to_string())),
+            ("hourlyCost", cents.map(|cents| format!("0.{cents:02}"))),
+        ];
+        let limits: Vec<(&str, &str)> = amounts
+            .iter()
+            .filter_map(|(name, amount)| Some((*name, amount.as_deref()?)))
+            .collect();
+        let ocean = || match is_of_pool {
+            true => limited(&[], &limits),
+            false => limited(&limits, &[]),
+        };
+        let pods: Vec<Pod> = sizes
+            .iter()
+            .enumerate()
+            .map(|(number, (priority, cpu_millis, is_main))| {
+                let pool = is_main.map(|is_main| if is_main { "main" } else { "more" });
+                wanting(&format!("web-{number:02}"), *priority, *cpu_millis, pool)
+            })
+            .collect();
+        let all = planned(ocean(), pods.clone());
+        let bought_for: BTreeSet<i32> = pods
+            .iter()
+            .filter(|pod| served(&all).contains(pod.key.name.as_ref()))
+            .map(|pod| pod.priority)
+            .collect();
+        for left in pods.iter().filter(|pod| !served(&all).contains(pod.key.name.as_ref())) {
+            if bought_for.first().is_none_or(|lowest| *lowest >= left.priority) {
+                continue;
+            }
+            let upper = pods.iter().filter(|pod| pod.priority >= left.priority);
+            let upper: Vec<Pod> = upper.cloned().collect();
+            let alone = planned(ocean(), upper.clone());
+            let waiting = upper.iter().filter(|pod| !served(&all).contains(pod.key.name.as_ref()));
+            prop_assert_eq!(waiting.count(), alone.solution.unplaced.len());
+        }
+    }
+}
+
+#[test]
+fn nodes_planned_by_several_answers_are_told_apart() {
+    let named = |name: &str| NodeRef::OnItsWay(OceanNodeName::from(name));
+    let number = |name: &str| crate::provisioning::fallback::planned_number(&named(name));
+    assert_eq!(number("planned-12"), Some(12));
+    assert_eq!(number("planned-main-x7"), None, "an ocean may have that name");
+}
