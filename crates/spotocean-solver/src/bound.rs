@@ -125,7 +125,7 @@ pub(crate) fn first_cells(model: &Model<'_>, class: usize) -> Vec<usize> {
     let spot: Vec<bool> = (0..model.market.pools.len())
         .map(|pool| model.spot_serves(class, None, pool))
         .collect();
-    let serving = (0..model.market.cells.len()).filter(|cell| model.serves[class][*cell]);
+    let serving = model.serving(class);
     let level = |cell: usize| model.service_level(cell, spot[model.market.cells[cell].pool]);
     let first = serving.clone().map(level).min();
     serving.filter(|cell| Some(level(*cell)) == first).collect()

@@ -116,7 +116,7 @@ impl<'p> Model<'p> {
     pub(crate) fn has_likings(&self, class: usize) -> bool {
         let shape = self.classes[class].shape();
         let may = !shape.preferred_node_terms.is_empty() || self.has_soft_taints();
-        let mut serving = (0..self.market.cells.len()).filter(|cell| self.serves[class][*cell]);
+        let mut serving = self.serving(class);
         let first = serving.next().map(|cell| self.liking(class, cell));
         may && serving.any(|cell| Some(self.liking(class, cell)) != first)
     }
@@ -271,6 +271,11 @@ impl<'p> Model<'p> {
             }
         }
         suits
+    }
+
+    /// The cells that serve a class.
+    pub(crate) fn serving(&self, class: usize) -> impl Iterator<Item = usize> + Clone + '_ {
+        (0..self.market.cells.len()).filter(move |cell| self.serves[class][*cell])
     }
 
     /// How well the class likes a cell's nodes.

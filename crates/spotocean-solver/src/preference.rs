@@ -12,8 +12,11 @@
 //! same node (host name) does not decide what is bought.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use spotocean_core::id::Namespace;
 use spotocean_core::pod::PodShape;
+use spotocean_core::requirement::Labels;
 use spotocean_core::taint::{Taint, TaintEffect};
 use spotocean_core::topology::{PodAffinityTerm, TopologySpread, WhenUnsatisfiable};
 
@@ -21,7 +24,7 @@ use crate::affinity;
 use crate::feasible::{self, NodeView};
 use crate::params::WISH_PERCENT;
 use crate::queue::Class;
-use crate::site::{Kind, Site};
+use crate::topology::Source;
 use crate::topology_key::Keys;
 
 /// The weight of a wish that has none of its own: a spread's, a taint's.
@@ -46,6 +49,18 @@ impl Leaning {
     /// Whether one pod of the class changes where the next would rather be.
     pub(crate) fn shifts(&self) -> bool {
         self.weight > 0 && self.members[self.holder]
+    }
+
+    /// Whether there is anybody meant beside the pod itself.
+    fn matters(&self, classes: &[Class<'_>]) -> bool {
+        let members = classes
+            .iter()
+            .enumerate()
+            .filter(|(class, _)| self.members[*class]);
+        let pods: usize = members
+            .map(|(class, of)| of.pods.len() - usize::from(class == self.holder))
+            .sum();
+        pods > 0 || self.residents.iter().any(|count| *count > 0)
     }
 }
 
@@ -115,85 +130,49 @@ fn weighted_terms<'p>(class: &Class<'p>) -> impl Iterator<Item = (&'p PodAffinit
 }
 
 /// The topology keys that a class has wishes about.
-pub(crate) fn wished_keys<'p>(class: &Class<'p>) -> impl Iterator<Item = &'p std::sync::Arc<str>> {
+pub(crate) fn wished_keys<'p>(class: &Class<'p>) -> impl Iterator<Item = &'p Arc<str>> {
     let spread = soft_spread(class).map(|spread| &spread.topology_key);
     spread.chain(weighted_terms(class).map(|(term, _)| &term.topology_key))
 }
 
-/// What pods there are to lean on.
-pub(crate) struct Company<'a, 'p> {
-    /// Classes that wait.
-    pub(crate) classes: &'a [Class<'p>],
-    /// Nodes there.
-    pub(crate) sites: &'a [Site<'p>],
-    /// Kinds of their pods.
-    pub(crate) kinds: &'a [Kind<'p>],
-    /// Labels of namespaces.
-    pub(crate) namespaces: &'a affinity::Namespaces,
+/// The leanings of a class; those without anybody to lean on are left out.
+pub(crate) fn leanings(source: &Source<'_, '_>, holder: usize, keys: &Keys) -> Vec<Leaning> {
+    let class = &source.classes[holder];
+    let mut leanings = Vec::new();
+    for spread in soft_spread(class) {
+        let selects = |namespace: &Namespace, labels: &Labels| {
+            let selector = spread.selector.as_ref();
+            namespace == class.namespace() && selector.is_some_and(|selector| selector.matches(labels))
+        };
+        let key = keys.position(&spread.topology_key);
+        leanings.extend(key.map(|key| leaning(source, holder, keys, (key, FULL_WEIGHT), selects)));
+    }
+    for (term, weight) in weighted_terms(class) {
+        let selects = |namespace: &Namespace, labels: &Labels| {
+            affinity::selects(term, namespace, labels, source.namespaces)
+        };
+        let key = keys.position(&term.topology_key);
+        leanings.extend(key.map(|key| leaning(source, holder, keys, (key, weight), selects)));
+    }
+    leanings.retain(|leaning| leaning.matters(source.classes));
+    leanings
 }
 
-impl<'p> Company<'_, 'p> {
-    /// The leanings of a class; those without anybody to lean on are left out.
-    pub(crate) fn leanings(&self, holder: usize, keys: &Keys) -> Vec<Leaning> {
-        let class = &self.classes[holder];
-        let mut leanings = Vec::new();
-        for spread in soft_spread(class) {
-            let selects = |namespace, labels| {
-                let selector = spread.selector.as_ref();
-                namespace == class.namespace() && selector.is_some_and(|selector| selector.matches(labels))
-            };
-            let key = keys.position(&spread.topology_key);
-            leanings.extend(key.map(|key| self.leaning(holder, (key, FULL_WEIGHT), keys, selects)));
-        }
-        for (term, weight) in weighted_terms(class) {
-            let selects = |namespace, labels| affinity::selects(term, namespace, labels, self.namespaces);
-            let key = keys.position(&term.topology_key);
-            leanings.extend(key.map(|key| self.leaning(holder, (key, weight), keys, selects)));
-        }
-        leanings.retain(|leaning| self.matters(holder, leaning));
-        leanings
-    }
-
-    fn leaning(
-        &self,
-        holder: usize,
-        (key, weight): (usize, i64),
-        keys: &Keys,
-        selects: impl Fn(&'p spotocean_core::id::Namespace, &'p spotocean_core::requirement::Labels) -> bool,
-    ) -> Leaning {
-        let members: Vec<bool> = self
-            .classes
-            .iter()
-            .map(|class| selects(class.namespace(), class.labels()))
-            .collect();
-        let by_kind: Vec<bool> = self
-            .kinds
-            .iter()
-            .map(|kind| selects(kind.namespace, kind.labels))
-            .collect();
-        let mut residents = vec![0; keys.values[key].len()];
-        for site in self.sites {
-            if let Some(value) = site.values[key] {
-                residents[value] += affinity::counted(site, &by_kind);
-            }
-        }
-        Leaning {
-            holder,
-            key,
-            weight,
-            members,
-            residents,
-        }
-    }
-
-    /// Whether there is anybody meant beside the pod itself.
-    fn matters(&self, holder: usize, leaning: &Leaning) -> bool {
-        let members = self.classes.iter().enumerate();
-        let pods: usize = members
-            .filter(|(class, _)| leaning.members[*class])
-            .map(|(class, of)| of.pods.len() - usize::from(class == holder))
-            .sum();
-        pods > 0 || leaning.residents.iter().any(|count| *count > 0)
+fn leaning(
+    source: &Source<'_, '_>,
+    holder: usize,
+    keys: &Keys,
+    (key, weight): (usize, i64),
+    selects: impl Fn(&Namespace, &Labels) -> bool,
+) -> Leaning {
+    let kinds = source.kinds.iter();
+    let by_kind: Vec<bool> = kinds.map(|kind| selects(kind.namespace, kind.labels)).collect();
+    Leaning {
+        holder,
+        key,
+        weight,
+        members: source.meant(|other| selects(other.namespace(), other.labels())),
+        residents: source.by_value(keys, key, &source.by_site(&by_kind)),
     }
 }
 

@@ -45,8 +45,9 @@ pub(crate) fn regret(model: &Model<'_>, plan: &Plan<'_>) -> i64 {
 
 /// What a pod of the class costs at least; zero where nothing serves it.
 fn cheapest(model: &Model<'_>, class: usize) -> i64 {
-    let serving = (0..model.market.cells.len()).filter(|cell| model.serves[class][*cell]);
-    let prices = serving.map(|cell| assign::unit_price(model, class, cell));
+    let prices = model
+        .serving(class)
+        .map(|cell| assign::unit_price(model, class, cell));
     prices.min().unwrap_or(0)
 }
 
@@ -56,8 +57,8 @@ fn about_nodes(model: &Model<'_>, plan: &Plan<'_>, cheapest: &[i64]) -> i128 {
         if !model.has_likings(class) {
             continue;
         }
-        let serving = (0..model.market.cells.len()).filter(|cell| model.serves[class][*cell]);
-        let top = serving.map(|cell| model.liking(class, cell)).max().unwrap_or(0);
+        let likings = model.serving(class).map(|cell| model.liking(class, cell));
+        let top = likings.max().unwrap_or(0);
         for node in &plan.nodes {
             let cell = model.market.offers[node.candidates[0]].cell;
             let short = top - model.liking(class, cell).min(top);
@@ -92,9 +93,10 @@ fn unmet(model: &Model<'_>, spots: &Spots, leaning: &Leaning) -> i64 {
 /// The most that a domain need hold: where the pods meant are spread as evenly as they can be, or, if others decide
 /// where those are, in the domain with fewest.
 fn fair_share(model: &Model<'_>, leaning: &Leaning, meant: &[i64]) -> i64 {
-    let serving = model.market.cells.iter().enumerate();
-    let serving = serving.filter(|(cell, _)| model.serves[leaning.holder][*cell]);
-    let domains: BTreeSet<usize> = serving.filter_map(|(_, cell)| cell.values[leaning.key]).collect();
+    let serving = model.serving(leaning.holder);
+    let domains: BTreeSet<usize> = serving
+        .filter_map(|cell| model.market.cells[cell].values[leaning.key])
+        .collect();
     let counts = domains.iter().map(|value| meant[*value]);
     if !leaning.members[leaning.holder] {
         return counts.min().unwrap_or(0);

@@ -43,12 +43,16 @@ pub fn solve(problem: &Problem) -> Solution {
     let model = model::model(problem);
     let plan = planned(&model);
     let certificate = bound::certificate(&model, &plan);
-    if !model.has_wishes() || is_good(&model, &plan, &certificate) {
+    if !model.has_wishes() {
+        return written(&model, &plan, certificate);
+    }
+    let own = burden(&model, &plan);
+    if is_good(own, &certificate) {
         return written(&model, &plan, certificate);
     }
     let blunt = model.without_wishes();
     let other = planned(&blunt);
-    if burden(&model, &other) < burden(&model, &plan) {
+    if burden(&model, &other) < own {
         let certificate = bound::certificate(&blunt, &other);
         return written(&blunt, &other, certificate);
     }
@@ -76,8 +80,7 @@ fn burden(model: &Model<'_>, plan: &Plan<'_>) -> (i64, i64) {
 }
 
 /// Whether no plan could be much better, wishes met or not.
-fn is_good(model: &Model<'_>, plan: &Plan<'_>, certificate: &Certificate) -> bool {
-    let (left, cost) = burden(model, plan);
+fn is_good((left, cost): (i64, i64), certificate: &Certificate) -> bool {
     let bound = i128::from(certificate.lower_bound.micro_usd());
     left == 0 && i128::from(cost) * 100 <= bound * i128::from(100 + GOOD_PERCENT)
 }

@@ -15,7 +15,7 @@ use crate::affinity::{self, Forbidden, Group, Namespaces};
 use crate::feasible::{self, NodeView};
 use crate::host_rule::{self, HostRule};
 use crate::offer::Cell;
-use crate::preference::{Company, Leaning};
+use crate::preference::{self, Leaning};
 use crate::queue::Class;
 use crate::site::{Kind, Site, Sites};
 use crate::topology_key::Keys;
@@ -105,13 +105,13 @@ pub(crate) fn needed_keys<'p>(class: &Class<'p>) -> impl Iterator<Item = &'p str
 }
 
 /// What constraints are compiled from.
-struct Source<'a, 'p> {
-    classes: &'a [Class<'p>],
+pub(crate) struct Source<'a, 'p> {
+    pub(crate) classes: &'a [Class<'p>],
     looks: Looks,
     sites: &'a [Site<'p>],
-    kinds: &'a [Kind<'p>],
+    pub(crate) kinds: &'a [Kind<'p>],
     cells: &'a [Cell<'p>],
-    namespaces: &'a Namespaces,
+    pub(crate) namespaces: &'a Namespaces,
 }
 
 /// Classes that look alike to selectors: they share namespace and labels. Far fewer than classes.
@@ -170,13 +170,7 @@ pub(crate) fn topology(
         source.add_affinity(&mut topology, holder, group.as_ref());
         topology.groups.push(group);
     }
-    let company = Company {
-        classes,
-        sites: source.sites,
-        kinds: source.kinds,
-        namespaces,
-    };
-    let leanings = (0..classes.len()).flat_map(|class| company.leanings(class, &topology.keys));
+    let leanings = (0..classes.len()).flat_map(|class| preference::leanings(&source, class, &topology.keys));
     topology.leanings = leanings.collect();
     topology.index(classes.len());
     topology
@@ -184,7 +178,7 @@ pub(crate) fn topology(
 
 impl<'p> Source<'_, 'p> {
     /// The classes that are meant, decided once for all that look alike.
-    fn meant(&self, is_meant: impl Fn(&Class<'p>) -> bool) -> Vec<bool> {
+    pub(crate) fn meant(&self, is_meant: impl Fn(&Class<'p>) -> bool) -> Vec<bool> {
         let looks = self.looks.examples.iter();
         let by_look: Vec<bool> = looks.map(|class| is_meant(&self.classes[*class])).collect();
         let of_class = self.looks.of_class.iter();
@@ -339,12 +333,7 @@ impl<'p> Source<'_, 'p> {
         members: Vec<bool>,
         by_site: &[i64],
     ) -> Counter {
-        let mut residents = vec![0; topology.keys.values[key].len()];
-        for (site, count) in self.sites.iter().zip(by_site) {
-            if let Some(value) = site.values[key] {
-                residents[value] += count;
-            }
-        }
+        let residents = self.by_value(&topology.keys, key, by_site);
         Counter {
             holder,
             key,
@@ -357,11 +346,23 @@ impl<'p> Source<'_, 'p> {
         }
     }
 
+    /// What is counted by site, by value of a key.
+    pub(crate) fn by_value(&self, keys: &Keys, key: usize, by_site: &[i64]) -> Vec<i64> {
+        let mut counts = vec![0; keys.values[key].len()];
+        for (site, count) in self.sites.iter().zip(by_site) {
+            if let Some(value) = site.values[key] {
+                counts[value] += count;
+            }
+        }
+        counts
+    }
+
     fn only(&self, class: usize) -> Vec<bool> {
         (0..self.classes.len()).map(|other| other == class).collect()
     }
 
-    fn by_site(&self, by_kind: &[bool]) -> Vec<i64> {
+    /// Pods of these kinds, by site.
+    pub(crate) fn by_site(&self, by_kind: &[bool]) -> Vec<i64> {
         self.sites
             .iter()
             .map(|site| affinity::counted(site, by_kind))
