@@ -8,6 +8,9 @@ pub const PAUSE: &str = "spotocean.dev/pause";
 /// On a pod or node: `"true"` or a duration since creation during which the node is not removed voluntarily.
 pub const DO_NOT_DISRUPT: &str = "spotocean.dev/do-not-disrupt";
 
+/// On the pods of a workload: how many percent of them may run on spot, 0 to 100.
+pub const SPOT_PERCENTAGE: &str = "spotocean.dev/spot-percentage";
+
 /// On a pod: any new value resets the back-off of its class after launches that bound nothing.
 pub const RETRY: &str = "spotocean.dev/retry";
 

@@ -145,6 +145,8 @@ fn kubelet(ocean: &Kubelet, own: &Kubelet) -> Kubelet {
 
 fn strategy(ocean: &Strategy, own: &PoolStrategy) -> Strategy {
     Strategy {
+        spot_percentage: own.spot_percentage.unwrap_or(ocean.spot_percentage),
+        on_demand_base: own.on_demand_base.unwrap_or(ocean.on_demand_base),
         fallback_to_on_demand: own.fallback_to_on_demand.unwrap_or(ocean.fallback_to_on_demand),
         max_share: own
             .max_share
@@ -271,6 +273,11 @@ mod tests {
                 r#"{"strategy": {"maxShare": {"zone": 80}}}"#,
                 "/strategy/maxShare",
                 r#"{"market":15,"type":35,"zone":80}"#,
+            ),
+            (
+                r#"{"strategy": {"onDemandBase": 8}}"#,
+                "/strategy/spotPercentage",
+                "100",
             ),
             (
                 r#"{"strategy": {"maxPrice": {"onDemandPercentage": 60}}}"#,

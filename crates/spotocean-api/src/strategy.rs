@@ -10,6 +10,17 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Strategy {
+    /// How much of what a pool holds beyond onDemandBase should be spot: percent of vCPUs, default 100. The rest is bought
+    /// on demand, as far as on-demand offers serve the pods; never the reason for a pod to stay pending.
+    #[serde(default = "default_spot_percentage")]
+    #[schemars(range(max = 100))]
+    pub spot_percentage: u32,
+
+    /// vCPUs that a pool should hold on demand before it holds any on spot. Default 0.
+    #[serde(default)]
+    #[schemars(range(max = 1_000_000))]
+    pub on_demand_base: u32,
+
     /// Buy on-demand when no spot market that fits has capacity. Default true.
     #[serde(default = "default_fallback_to_on_demand")]
     pub fallback_to_on_demand: bool,
@@ -34,6 +45,10 @@ pub struct Strategy {
     pub max_price: Option<MaxPrice>,
 }
 
+const fn default_spot_percentage() -> u32 {
+    100
+}
+
 const fn default_fallback_to_on_demand() -> bool {
     true
 }
@@ -45,6 +60,8 @@ const fn default_minimum_flexibility() -> u32 {
 impl Default for Strategy {
     fn default() -> Self {
         Self {
+            spot_percentage: default_spot_percentage(),
+            on_demand_base: 0,
             fallback_to_on_demand: default_fallback_to_on_demand(),
             orientation: Orientation::default(),
             max_share: MaxShare::default(),
@@ -136,6 +153,16 @@ pub struct MaxPrice {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolStrategy {
+    /// How much of what the pool holds beyond onDemandBase should be spot: percent of vCPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100))]
+    pub spot_percentage: Option<u32>,
+
+    /// vCPUs that the pool should hold on demand before it holds any on spot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1_000_000))]
+    pub on_demand_base: Option<u32>,
+
     /// Buy on-demand when no spot market that fits has capacity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_to_on_demand: Option<bool>,

@@ -183,6 +183,9 @@ pub struct Pod {
     /// The annotation `spotocean.dev/retry`: any new value starts purchases for its class anew.
     #[serde(default)]
     pub retry: Option<Arc<str>>,
+    /// The annotation `spotocean.dev/spot-percentage`: how many percent of the pods with the same owner may run on spot.
+    #[serde(default)]
+    pub spot_percentage: Option<u8>,
 }
 
 impl Pod {

@@ -375,6 +375,7 @@ pub(crate) fn pod(name: &str) -> Pod {
         termination_grace_seconds: 30,
         do_not_disrupt: None,
         retry: None,
+        spot_percentage: None,
     }
 }
 

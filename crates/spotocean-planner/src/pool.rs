@@ -112,9 +112,12 @@ impl PoolView {
         labels
     }
 
-    /// Whether the pool's requirements leave spot capacity to it.
+    /// Whether the pool's requirements and its share of spot leave spot capacity to it.
     #[must_use]
     pub fn sells_spot(&self) -> bool {
+        if self.effective.strategy.spot_percentage == 0 {
+            return false;
+        }
         let spot = Some(CapacityType::Spot.as_str());
         let requirements = self.pool.requirements.iter().map(vocabulary::requirement);
         requirements

@@ -6,8 +6,8 @@
 //! nodes are dealt to launches of this look or of one that follows EC2's
 //! answers, so that share caps hold ([`rounds`]), pods that caps leave dear
 //! places only are planned anew, and the brake cuts the rest. Spot comes first;
-//! on-demand offers enter only for pods that no spot market could take. Knows
-//! nothing of removing nodes.
+//! on-demand offers enter only for pods that no spot market could take and for
+//! what is not to be spot ([`spot_share`]). Knows nothing of removing nodes.
 
 mod anew;
 mod books;
@@ -35,6 +35,7 @@ mod pods;
 mod priority;
 pub mod rounds;
 pub mod share;
+mod spot_share;
 pub mod supply;
 mod undecided;
 
@@ -199,7 +200,7 @@ impl Pass<'_> {
             provision.waiting.entry(ocean).or_default().extend(pods);
         }
         let ranks = Ranks::of(supplies, &waiting.pods);
-        let mut solution = self.solve_by_priority(supplies, waiting.pods, &ranks);
+        let mut solution = self.solve_in_shares(supplies, waiting.pods, &ranks);
         solution.unplaced.extend(waiting.refused);
         // What the brake holds back is headroom before it is pods, and pods of low priority before others.
         priority::sort(&mut solution.new_nodes, &ranks);

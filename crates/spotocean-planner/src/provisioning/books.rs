@@ -8,7 +8,7 @@ use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::{InstanceTypeName, PoolKey};
 use spotocean_core::offering::Market;
 
-use super::in_flight::{is_open, launches_by_name, market_of, markets, pool_of};
+use super::in_flight::{is_open, launches_by_name, market_of, places_of, pool_of};
 use super::rounds::Books;
 use crate::snapshot::Snapshot;
 use crate::vocabulary;
@@ -20,6 +20,12 @@ const ANSWERS_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 pub(super) fn vcpus(snapshot: &Snapshot, name: &InstanceTypeName) -> i64 {
     let types = &snapshot.catalogue.types;
     types.get(name).map_or(0, |described| described.vcpus)
+}
+
+/// vCPUs of the smallest node that may come of so many places.
+pub(super) fn least_vcpus(snapshot: &Snapshot, places: &[Market]) -> i64 {
+    let types = places.iter().map(|place| &place.instance_type);
+    types.map(|name| vcpus(snapshot, name)).min().unwrap_or(0)
 }
 
 /// The books of a pool, and its vCPUs in all, counted low.
@@ -35,19 +41,12 @@ pub(super) fn books(snapshot: &Snapshot, pool: &PoolKey) -> (Books, i64) {
             && vocabulary::capacity_type(own.spec.capacity_type) == CapacityType::Spot
     });
     for node in own {
-        let launch = launches.get(node.spec.launch_name.as_str()).copied();
-        let places: Vec<Market> = match market_of(node) {
-            Some(market) => vec![market],
-            None => {
-                books.is_answer_due |= launch.is_none_or(|launch| is_answer_due(snapshot, launch));
-                launch.map(|launch| markets(launch).collect()).unwrap_or_default()
-            }
-        };
-        total += places
-            .iter()
-            .map(|place| vcpus(&place.instance_type))
-            .min()
-            .unwrap_or(0);
+        let places = places_of(node, &launches);
+        if market_of(node).is_none() {
+            let launch = launches.get(node.spec.launch_name.as_str());
+            books.is_answer_due |= launch.is_none_or(|launch| is_answer_due(snapshot, launch));
+        }
+        total += least_vcpus(snapshot, &places);
         books.worst.book(&places, 1, vcpus);
         let cheapest = places.iter().min_by_key(|place| (price(place), *place));
         books

@@ -26,6 +26,7 @@ use super::hazard::Hazards;
 use super::in_flight::{market_of, phase, pool_of};
 use super::nodes::instance_of;
 use super::pods::{self, Servers, demands};
+use super::spot_share::Shares;
 use super::supply::Supply;
 use super::{Pass, Prepared};
 use crate::vocabulary;
@@ -77,6 +78,7 @@ struct Survey<'a> {
     planned: Vec<PricePerHour>,
     hazards: Hazards<'a>,
     orientations: BTreeMap<PoolKey, Orientation>,
+    shares: Shares<'a>,
 }
 
 impl<'a> Survey<'a> {
@@ -91,6 +93,7 @@ impl<'a> Survey<'a> {
                 .collect(),
             planned: solution.new_nodes.iter().map(|node| node.price).collect(),
             hazards: Hazards::of(snapshot),
+            shares: Shares::of(snapshot, supplies),
             orientations: supplies
                 .iter()
                 .map(|supply| {
@@ -181,6 +184,9 @@ impl<'a> Survey<'a> {
             (Some(block), _) => Some(block.to_string().into()),
             (None, None) => Some("its price is not known".into()),
             (None, Some(_)) if !is_settled => Some("it is starting or leaving".into()),
+            (None, Some(_)) if own.is_some_and(|own| self.shares.needs(own)) => {
+                Some("its pool wants it on demand (strategy.onDemandBase, strategy.spotPercentage)".into())
+            }
             (None, Some(_)) => None,
         }
     }

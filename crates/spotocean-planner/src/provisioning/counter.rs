@@ -15,7 +15,7 @@ use spotocean_core::offering::Market;
 use spotocean_solver::problem::Offer;
 use spotocean_solver::solution::NewNode;
 
-use super::books::{books, vcpus};
+use super::books::{books, least_vcpus, vcpus};
 use super::even::{Wanted, split_evenly};
 use super::rounds::{Books, Deal, Dealer, about};
 use super::share::{Caps, Portion};
@@ -75,7 +75,10 @@ impl<'a> Counter<'a> {
         let own = nodes
             .iter()
             .filter(|node| node.pool == *key && node.capacity_type == CapacityType::Spot);
-        let total_vcpus = held + own.map(|node| smallest(snapshot, node)).sum::<i64>();
+        let total_vcpus = held
+            + own
+                .map(|node| least_vcpus(snapshot, &node.candidates))
+                .sum::<i64>();
         let stock = supply.state.as_ref().ok()?;
         let cost = |offer: &'a Offer| (offer.offering.price + offer.risk).micro_usd();
         Some(Self {
@@ -311,12 +314,6 @@ fn cost(costs: &BTreeMap<&Market, i64>, snapshot: &Snapshot, market: &Market) ->
 fn spot_price(snapshot: &Snapshot, market: &Market) -> i64 {
     let price = snapshot.catalogue.price(market, CapacityType::Spot);
     price.unwrap_or(PricePerHour::ZERO).0
-}
-
-/// vCPUs of the smallest node that a planned one may come to.
-fn smallest(snapshot: &Snapshot, node: &NewNode) -> i64 {
-    let types = node.candidates.iter().map(|market| &market.instance_type);
-    types.map(|name| vcpus(snapshot, name)).min().unwrap_or(0)
 }
 
 /// Whether the places keep as many distinct values of each label as `minValues` asks for.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::{ObjectKey, PoolKey};
+use spotocean_core::label;
 use spotocean_core::offering::Market;
 use spotocean_core::requirement::Labels;
 use spotocean_core::resources::Resources;
@@ -61,22 +62,36 @@ pub(super) enum Round {
     First,
     /// On demand, where pools fall back to it.
     Fallback,
+    /// On demand, for pods that are not to be on spot.
+    OnDemand,
 }
 
 /// What earlier questions of one look have settled.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Standing {
     /// Their answers.
     pub(super) solution: Solution,
     pods: Vec<PendingPod>,
+    /// Whether a wave of pods has counted for the bound.
+    is_bounded: bool,
 }
 
 impl Standing {
-    /// Lets an answer about some pods stand. The bound stays that of the first: it holds for its pods and so for
-    /// all; those of later answers do not add up with it, since one node could have served both.
+    /// An answer about pods that share no node with those that follow: its bound adds up with theirs.
+    pub(super) fn apart(solution: Solution, pods: Vec<PendingPod>) -> Self {
+        Self {
+            solution,
+            pods,
+            is_bounded: false,
+        }
+    }
+
+    /// Lets an answer about some pods stand. The bound stays that of the first: it holds for its pods and so for all;
+    /// those of later answers do not add up with it, since one node could have served both.
     pub(super) fn add(&mut self, answer: Solution, pods: Vec<PendingPod>) {
-        if self.pods.is_empty() {
+        if !self.is_bounded {
             self.solution.add_bound(&answer);
+            self.is_bounded = true;
         }
         add(&mut self.solution, answer);
         self.pods.extend(pods);
@@ -104,15 +119,47 @@ impl Pass<'_> {
             return Solution::default();
         }
         let offers = Offers::of(supplies);
-        let mut ledger = Ledger::of(self.snapshot);
-        self.keep_within(&mut standing.solution.clone(), &offers, &mut ledger);
-        let mut problem = self.problem(supplies, Vec::new(), Round::First, &ledger);
-        settle(&mut problem, &standing.solution, &standing.pods, &offers);
+        let (mut problem, mut ledger) = self.beside(supplies, standing, Round::First, &offers);
         let (pods, held) = undecided::set_apart(pods, &problem.nodes);
         problem.pods = pods;
         let mut solution = self.solve_twice(supplies, problem, &offers, &mut ledger);
         solution.unplaced.extend(held);
         solution
+    }
+
+    /// Asks the solver for pods that are not to be on spot, beside what stands already.
+    pub(super) fn solve_on_demand(
+        &self,
+        supplies: &[&Supply],
+        pods: Vec<PendingPod>,
+        standing: &Standing,
+    ) -> Solution {
+        let offers = Offers::of(supplies);
+        let (mut problem, mut ledger) = self.beside(supplies, standing, Round::OnDemand, &offers);
+        for node in &mut problem.nodes {
+            node.accepts_pods &= !is_spot(node);
+        }
+        let (ready, held) = undecided::set_apart(pods, &problem.nodes);
+        problem.pods = ready;
+        let mut solution = solve(&problem);
+        self.keep_within(&mut solution, &offers, &mut ledger);
+        solution.unplaced.extend(held);
+        solution
+    }
+
+    /// A question without pods, about the cluster as what stands leaves it.
+    fn beside(
+        &self,
+        supplies: &[&Supply],
+        standing: &Standing,
+        round: Round,
+        offers: &Offers<'_>,
+    ) -> (Problem, Ledger) {
+        let mut ledger = Ledger::of(self.snapshot);
+        self.keep_within(&mut standing.solution.clone(), offers, &mut ledger);
+        let mut problem = self.problem(supplies, Vec::new(), round, &ledger);
+        settle(&mut problem, &standing.solution, &standing.pods, offers);
+        (problem, ledger)
     }
 
     fn solve_twice(
@@ -222,6 +269,12 @@ impl Pass<'_> {
     }
 }
 
+/// Whether a node is known to be a spot instance.
+pub(super) fn is_spot(node: &PlacementNode) -> bool {
+    let capacity_type = node.labels.get(label::CAPACITY_TYPE);
+    capacity_type.map(AsRef::as_ref) == Some(CapacityType::Spot.as_str())
+}
+
 fn over_limit(node: &NewNode) -> impl Iterator<Item = Unplaced> {
     left_over(
         node,
@@ -267,7 +320,7 @@ fn buyable(supply: &Supply, round: Round, ledger: &Ledger) -> BuyablePool {
         |_| Vec::new(),
         |stock| match (round, sells_spot) {
             (Round::First, true) => stock.spot.clone(),
-            (Round::First, false) => stock.on_demand.clone(),
+            (Round::First, false) | (Round::OnDemand, _) => stock.on_demand.clone(),
             (Round::Fallback, true) if falls_back => stock.on_demand.clone(),
             (Round::Fallback, _) => Vec::new(),
         },

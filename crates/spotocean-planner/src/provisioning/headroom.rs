@@ -250,6 +250,7 @@ impl Scope<'_> {
                 termination_grace_seconds: 0,
                 do_not_disrupt: None,
                 retry: None,
+                spot_percentage: None,
             }),
             volumes: Vec::new(),
             served_by: self.pools.clone(),

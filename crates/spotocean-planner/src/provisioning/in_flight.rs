@@ -87,6 +87,16 @@ pub fn market_of(node: &OceanNode) -> Option<Market> {
     })
 }
 
+/// The markets an OceanNode's instance may be in: the one that EC2 picked, before that all of its launch.
+#[must_use]
+pub fn places_of(node: &OceanNode, launches: &BTreeMap<&str, &Arc<OceanLaunch>>) -> Vec<Market> {
+    if let Some(market) = market_of(node) {
+        return vec![market];
+    }
+    let launch = launches.get(node.spec.launch_name.as_str());
+    launch.map(|launch| markets(launch).collect()).unwrap_or_default()
+}
+
 /// Addresses that open launches may still take, by subnet: all of a launch in each of its subnets, the worst case.
 #[must_use]
 pub fn addresses(snapshot: &Snapshot) -> BTreeMap<SubnetId, i64> {

@@ -19,7 +19,7 @@ use spotocean_core::resources::Resources;
 use spotocean_solver::problem::{Offer, RemainingLimits};
 use spotocean_solver::solution::NewNode;
 
-use super::in_flight::{launches_by_name, market_of, markets, pool_of};
+use super::in_flight::{launches_by_name, places_of, pool_of};
 use crate::snapshot::Snapshot;
 use crate::vocabulary;
 
@@ -272,18 +272,11 @@ fn uses(snapshot: &Snapshot) -> Vec<(PoolKey, Use)> {
     let one = |own: &Arc<OceanNode>| {
         let pool = pool_of(own);
         let capacity_type = vocabulary::capacity_type(own.spec.capacity_type);
-        let places: Vec<Market> = match market_of(own) {
-            Some(market) => vec![market],
-            None => launches
-                .get(own.spec.launch_name.as_str())
-                .map(|launch| markets(launch).collect())
-                .unwrap_or_default(),
-        };
         let mut used = Use {
             nodes: 1,
             ..Use::default()
         };
-        for market in &places {
+        for market in &places_of(own, &launches) {
             used = used.maximum(&of_market(snapshot, market, capacity_type));
         }
         let instance = super::nodes::instance_of(own);

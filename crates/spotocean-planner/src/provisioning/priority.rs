@@ -132,16 +132,16 @@ fn over_limits(unplaced: &[Unplaced]) -> impl Iterator<Item = (&Unplaced, &PoolK
 }
 
 impl Pass<'_> {
-    /// Asks the solver so that limits leave nothing out for the sake of what comes after it.
+    /// Asks the solver, beside what stands already, so that limits leave nothing out for the sake of what comes after it.
     pub(super) fn solve_by_priority(
         &self,
         supplies: &[&Supply],
         mut pods: Vec<PendingPod>,
         ranks: &Ranks,
+        mut standing: Standing,
     ) -> Solution {
         let ladder = ranks.ladder();
         let mut ladder = ladder.as_slice();
-        let mut standing = Standing::default();
         while ladder.len() > 1 {
             let whole = self.solve_beside(supplies, pods.clone(), &standing);
             if !ranks.is_inverted(&whole) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use spotocean_core::label;
 use spotocean_core::pod::{Pod, PodShape};
-use spotocean_core::topology::{NodeInclusion, WhenUnsatisfiable};
+use spotocean_core::topology::{NodeInclusion, TopologySpread, WhenUnsatisfiable};
 use spotocean_solver::problem::{NodeRef, PendingPod, PlacementNode};
 use spotocean_solver::solution::{PoolReason, Reason, Unplaced};
 
@@ -33,14 +33,26 @@ pub(super) fn set_apart(pods: Vec<PendingPod>, nodes: &[PlacementNode]) -> (Vec<
     (ready, waiting)
 }
 
-/// The first label that decides whether the pod's own constraints hold and that some node on its way has yet to get.
-fn open_constraint<'a>(pod: &'a Pod, on_their_way: &[&PlacementNode]) -> Option<(Reason, &'a Arc<str>)> {
-    let spread = pod.shape.spread.iter();
-    let hard = spread.filter(|spread| {
+/// Whether the pod's own constraints depend on which place other nodes turn out in.
+pub(super) fn counts_places(shape: &PodShape) -> bool {
+    let apart = shape.anti_affinity.iter().map(|term| &term.topology_key);
+    hard_spreads(shape)
+        .map(|spread| &spread.topology_key)
+        .chain(apart)
+        .any(|key| key.as_ref() != label::HOSTNAME)
+}
+
+/// Hard spreads over anything but nodes.
+fn hard_spreads(shape: &PodShape) -> impl Iterator<Item = &TopologySpread> {
+    shape.spread.iter().filter(|spread| {
         spread.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule
             && spread.topology_key.as_ref() != label::HOSTNAME
-    });
-    let spread = hard.flat_map(|spread| {
+    })
+}
+
+/// The first label that decides whether the pod's own constraints hold and that some node on its way has yet to get.
+fn open_constraint<'a>(pod: &'a Pod, on_their_way: &[&PlacementNode]) -> Option<(Reason, &'a Arc<str>)> {
+    let spread = hard_spreads(&pod.shape).flat_map(|spread| {
         let honoured = spread.node_affinity_policy == NodeInclusion::Honor;
         let own = own_keys(&pod.shape).filter(move |_| honoured);
         own.chain([&spread.topology_key])

@@ -36,7 +36,7 @@ pub fn pod(pod: &ApiPod, interner: &mut Interner) -> Pod {
         .creation_timestamp
         .as_ref()
         .map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-    let shape = shape(
+    let mut shape = shape(
         spec,
         status,
         Subject {
@@ -44,6 +44,10 @@ pub fn pod(pod: &ApiPod, interner: &mut Interner) -> Pod {
             labels: metadata.labels.as_ref(),
         },
     );
+    let spot_percentage = spot_percentage(metadata).unwrap_or_else(|what| {
+        shape.unmodelled.push(Unmodelled::Unreadable(what));
+        None
+    });
     Pod {
         key: ObjectKey {
             namespace: Namespace(interner.text(namespace)),
@@ -79,7 +83,20 @@ pub fn pod(pod: &ApiPod, interner: &mut Interner) -> Pod {
             .unwrap_or(DEFAULT_GRACE_SECONDS),
         do_not_disrupt: do_not_disrupt(metadata, created_at),
         retry: value(metadata.annotations.as_ref(), annotation::RETRY).map(Arc::from),
+        spot_percentage,
     }
+}
+
+/// How many percent of a workload may run on spot, as one of its pods says.
+fn spot_percentage(metadata: &ObjectMeta) -> Result<Option<u8>, Arc<str>> {
+    let Some(text) = value(metadata.annotations.as_ref(), annotation::SPOT_PERCENTAGE) else {
+        return Ok(None);
+    };
+    let percentage = text.parse().ok().filter(|percentage| *percentage <= 100);
+    percentage.map(Some).ok_or_else(|| {
+        let key = annotation::SPOT_PERCENTAGE;
+        format!("its annotation {key} is {text:?}: write a whole number from 0 to 100").into()
+    })
 }
 
 /// The shape of a pod or of a pod template.

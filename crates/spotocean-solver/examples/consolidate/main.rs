@@ -156,6 +156,7 @@ fn tenant(app: &str, shape: &Arc<PodShape>, number: usize, pool: &PoolKey) -> Te
                 termination_grace_seconds: 30,
                 do_not_disrupt: None,
                 retry: None,
+                spot_percentage: None,
             }),
             volumes: vec![],
             served_by: BTreeSet::from([pool.clone()]),

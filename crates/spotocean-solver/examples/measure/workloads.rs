@@ -202,6 +202,7 @@ fn pod(name: &str, labels: Arc<Labels>, shape: Arc<PodShape>) -> Pod {
         termination_grace_seconds: 30,
         do_not_disrupt: None,
         retry: None,
+        spot_percentage: None,
     }
 }
 

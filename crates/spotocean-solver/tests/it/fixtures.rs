@@ -117,6 +117,7 @@ pub(crate) fn pod(name: &str) -> PodBuilder {
             termination_grace_seconds: 30,
             do_not_disrupt: None,
             retry: None,
+            spot_percentage: None,
         },
         shape: PodShape {
             requests: resources(1000, 1),

@@ -73,6 +73,32 @@ fn what_cannot_be_read_refuses_the_pod() {
 }
 
 #[test]
+fn a_share_of_spot_is_a_whole_percentage() {
+    let annotated = |text: &str| {
+        from(json!({
+            "metadata": {"name": "p", "annotations": {"spotocean.dev/spot-percentage": text}},
+            "spec": spec(json!({})),
+        }))
+    };
+    for (text, expected) in [("0", Some(0)), ("100", Some(100))] {
+        let pod = annotated(text);
+        assert_eq!((pod.spot_percentage, &*pod.shape.unmodelled), (expected, &[][..]));
+    }
+    for text in ["", "101", "-1", "50%", "half"] {
+        let pod = annotated(text);
+        let [Unmodelled::Unreadable(what)] = &pod.shape.unmodelled[..] else {
+            panic!("{text} is refused");
+        };
+        assert_eq!(
+            **what,
+            format!(
+                "its annotation spotocean.dev/spot-percentage is {text:?}: write a whole number from 0 to 100"
+            )
+        );
+    }
+}
+
+#[test]
 fn node_affinity_keeps_alternatives_and_drops_empty_terms() {
     let affinity = json!({"nodeAffinity": {
     "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
