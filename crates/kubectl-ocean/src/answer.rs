@@ -35,6 +35,9 @@ pub(crate) struct Answer {
     /// What share caps add to the cost, in USD an hour; told to people only, since programs rely on the fields above.
     #[serde(skip)]
     pub(crate) share_caps: f64,
+    /// What no plan within the share caps can cost less than; told to people only.
+    #[serde(skip)]
+    pub(crate) capped_bound: Option<f64>,
 }
 
 /// A node to buy.
@@ -134,6 +137,11 @@ pub(crate) fn answer(snapshot: &Snapshot, provision: &Provision, solve_millis: f
     let solution = &provision.solution;
     // Oceans that buy together share the figure; those that only observe have their own.
     let share_caps = provision.bought.values().map(|bought| bought.share_caps).max();
+    let capped_bound = provision
+        .bought
+        .values()
+        .filter_map(|bought| bought.capped_bound)
+        .max();
     Answer {
         new_nodes: solution
             .new_nodes
@@ -148,6 +156,7 @@ pub(crate) fn answer(snapshot: &Snapshot, provision: &Provision, solve_millis: f
         gap: solution.gap_per_million().map(millionths),
         solve_millis,
         share_caps: usd(share_caps.unwrap_or_default()),
+        capped_bound: capped_bound.map(usd),
     }
 }
 

@@ -110,6 +110,13 @@ fn section(text: &mut String, title: &str, table: &Table) {
     }
 }
 
+fn within(answer: &Answer) -> String {
+    let bound = answer.capped_bound;
+    bound.map_or_else(String::new, |bound| {
+        format!(" (within them nothing costs less than {bound:.4})")
+    })
+}
+
 fn summary(answer: &Answer) -> String {
     let pods: usize = answer.new_nodes.iter().map(|node| node.pods.len()).sum();
     let there: usize = answer.existing.iter().map(|node| node.pods.len()).sum();
@@ -123,7 +130,11 @@ fn summary(answer: &Answer) -> String {
             )
         });
     let caps = match answer.share_caps > 0.0 {
-        true => format!(", {:.4} of it for share caps", answer.share_caps),
+        true => format!(
+            ", {:.4} of it for share caps{}",
+            answer.share_caps,
+            within(answer)
+        ),
         false => String::new(),
     };
     format!(

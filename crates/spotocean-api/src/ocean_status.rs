@@ -257,6 +257,16 @@ pub struct PurchaseSummary {
     #[schemars(length(max = 32))]
     pub lower_bound_usd: Option<String>,
 
+    /// What no plan for the same pods that keeps the share caps can cost less than, US dollars an hour. Absent: no more is
+    /// proven than without caps.
+    #[serde(
+        default,
+        rename = "cappedLowerBoundUSD",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(length(max = 32))]
+    pub capped_lower_bound_usd: Option<String>,
+
     /// What share caps add to the cost: the same pods without them would cost so much less, US dollars an hour. Absent: nothing.
     #[serde(default, rename = "shareCapsUSD", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]

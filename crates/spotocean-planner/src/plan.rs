@@ -74,18 +74,21 @@ pub struct Bought {
     pub gap_per_million: Option<i64>,
     /// What share caps add to the cost.
     pub share_caps: PricePerHour,
+    /// What no plan within the share caps can cost less than, where more is proved than without them.
+    pub capped_bound: Option<PricePerHour>,
 }
 
 impl Bought {
-    /// What a solution buys, and what share caps have added to it.
+    /// What a solution buys, what share caps have added to it, and what is proved of plans within them.
     #[must_use]
-    pub fn of(solution: &Solution, share_caps: PricePerHour) -> Self {
+    pub fn of(solution: &Solution, share_caps: PricePerHour, capped_bound: Option<PricePerHour>) -> Self {
         Self {
             nodes: solution.new_nodes.len(),
             cost: solution.cost(),
             lower_bound: solution.lower_bound,
             gap_per_million: solution.gap_per_million(),
             share_caps,
+            capped_bound: capped_bound.filter(|bound| Some(*bound) > solution.lower_bound),
         }
     }
 }

@@ -32,9 +32,11 @@ pub mod nodes;
 pub mod nominations;
 pub mod places;
 mod pods;
+mod premium;
 mod priority;
 pub mod rounds;
 pub mod share;
+mod share_bound;
 mod spot_share;
 pub mod supply;
 mod undecided;
@@ -46,7 +48,6 @@ use jiff::{SignedDuration, Timestamp};
 use spotocean_api::condition::Reason as ConditionReason;
 use spotocean_api::spot_ocean::Mode;
 use spotocean_core::id::{ObjectKey, OceanName, PoolKey};
-use spotocean_core::money::PricePerHour;
 use spotocean_core::pod::Pod;
 use spotocean_solver::problem::{PendingPod, PoolClosed};
 use spotocean_solver::solution::Solution;
@@ -212,9 +213,8 @@ impl Pass<'_> {
         let held = solution
             .new_nodes
             .split_off(allowance.min(solution.new_nodes.len()));
-        let uncapped = solution.cost();
-        let made = self.lots(supplies, &mut solution, allowance);
-        let share_caps = PricePerHour::ZERO.max(solution.cost() - uncapped);
+        let (dealt, caps) = self.deal_within_caps(supplies, &solution, allowance);
+        let (mut solution, made) = (dealt.solution, dealt.lots);
         provision.few_markets.extend(made.few_markets);
         if acts {
             let purchases = self.purchases(supplies, made.lots, &mut provision.closed);
@@ -225,7 +225,7 @@ impl Pass<'_> {
         }
         let is_held = !held.is_empty();
         solution.new_nodes.extend(held);
-        let bought = Bought::of(&solution, share_caps);
+        let bought = Bought::of(&solution, caps.added, caps.bound.filter(|_| !is_held));
         let buying = solution.new_nodes.iter().map(|node| node.pool.ocean.clone());
         provision.bought.extend(buying.map(|ocean| (ocean, bought)));
         let is_following = acts && !made.following.is_empty();

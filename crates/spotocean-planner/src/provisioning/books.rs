@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use spotocean_api::ocean_launch::OceanLaunch;
+use spotocean_api::ocean_node::OceanNode;
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::id::{InstanceTypeName, PoolKey};
 use spotocean_core::offering::Market;
 
 use super::in_flight::{is_open, launches_by_name, market_of, places_of, pool_of};
 use super::rounds::Books;
+use super::share::Holdings;
 use crate::snapshot::Snapshot;
 use crate::vocabulary;
 
@@ -35,12 +37,7 @@ pub(super) fn books(snapshot: &Snapshot, pool: &PoolKey) -> (Books, i64) {
     let mut books = Books::default();
     let mut total = 0;
     let launches = launches_by_name(snapshot);
-    let own = snapshot.ocean_nodes.iter().filter(|own| {
-        pool_of(own) == *pool
-            && own.metadata.deletion_timestamp.is_none()
-            && vocabulary::capacity_type(own.spec.capacity_type) == CapacityType::Spot
-    });
-    for node in own {
+    for node in on_spot(snapshot, pool) {
         let places = places_of(node, &launches);
         if market_of(node).is_none() {
             let launch = launches.get(node.spec.launch_name.as_str());
@@ -54,6 +51,38 @@ pub(super) fn books(snapshot: &Snapshot, pool: &PoolKey) -> (Books, i64) {
             .book(&cheapest.cloned().into_iter().collect::<Vec<_>>(), 1, vcpus);
     }
     (books, total)
+}
+
+/// What a pool holds for certain: places that EC2 has picked, and the bounds of its vCPUs in all.
+#[derive(Default)]
+pub(super) struct Held {
+    pub(super) places: Holdings,
+    pub(super) least: i64,
+    pub(super) most: i64,
+}
+
+/// What a pool holds for certain.
+pub(super) fn held(snapshot: &Snapshot, pool: &PoolKey) -> Held {
+    let vcpus = |name: &InstanceTypeName| vcpus(snapshot, name);
+    let launches = launches_by_name(snapshot);
+    let mut held = Held::default();
+    for node in on_spot(snapshot, pool) {
+        let places = places_of(node, &launches);
+        let sizes = places.iter().map(|place| vcpus(&place.instance_type));
+        held.least += least_vcpus(snapshot, &places);
+        held.most += sizes.max().unwrap_or(0);
+        held.places.book(&Vec::from_iter(market_of(node)), 1, vcpus);
+    }
+    held
+}
+
+/// A pool's spot nodes that stay.
+fn on_spot<'s>(snapshot: &'s Snapshot, pool: &'s PoolKey) -> impl Iterator<Item = &'s Arc<OceanNode>> {
+    snapshot.ocean_nodes.iter().filter(move |own| {
+        pool_of(own) == *pool
+            && own.metadata.deletion_timestamp.is_none()
+            && vocabulary::capacity_type(own.spec.capacity_type) == CapacityType::Spot
+    })
 }
 
 /// A launch whose creation the apiserver has not told yet is about to be sent.

@@ -50,7 +50,12 @@ impl<'a> Offers<'a> {
         Self(offers.collect())
     }
 
-    fn get(&self, pool: &PoolKey, capacity_type: CapacityType, market: &Market) -> Option<&'a Offer> {
+    pub(super) fn get(
+        &self,
+        pool: &PoolKey,
+        capacity_type: CapacityType,
+        market: &Market,
+    ) -> Option<&'a Offer> {
         self.0.get(&(pool, capacity_type, market)).copied()
     }
 }

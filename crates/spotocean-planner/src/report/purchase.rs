@@ -30,6 +30,7 @@ pub(super) fn summary(provision: &Provision, ocean: &SpotOcean) -> Option<Purcha
         nodes: count(bought.nodes),
         hourly_cost_usd: bought.cost.to_string(),
         lower_bound_usd: bought.lower_bound.map(|bound| bound.to_string()),
+        capped_lower_bound_usd: bought.capped_bound.map(|bound| bound.to_string()),
         share_caps_usd: (bought.share_caps > PricePerHour::ZERO).then(|| bought.share_caps.to_string()),
     })
 }
