@@ -17,8 +17,8 @@ use crate::market::Lifecycle;
 use crate::options::MarketOrder;
 use crate::quota::Group;
 use crate::server::Shared;
-use crate::state::LaunchOutcome;
 use crate::state::instance::ScheduledEvent;
+use crate::state::{LaunchOutcome, Reservation};
 
 type Reply = Result<Json<Value>, (StatusCode, Json<Value>)>;
 type Account = State<Arc<Shared>>;
@@ -42,6 +42,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/deny", post(deny).delete(allow_all))
         .route("/throttle", post(throttle))
         .route("/outage", post(outage))
+        .route("/reservation", post(reservation))
         .route("/cluster", post(cluster))
         .route("/launch-outcome", post(launch_outcome))
         .route("/advance", post(advance))
@@ -334,6 +335,36 @@ async fn outage(State(shared): Account, Json(order): Json<OutageOrder>) -> Reply
         world.outages.remove(&zone);
     }
     Ok(Json(json!({"outages": world.outages})))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ReservationOrder {
+    instance_type: String,
+    zone: String,
+    total: u64,
+}
+
+/// Makes the open capacity reservation of a type and zone, or changes how many instances it is for.
+async fn reservation(State(shared): Account, Json(order): Json<ReservationOrder>) -> Reply {
+    let mut world = shared.world();
+    let Some(zone) = world.catalogue.zone(&order.zone).map(|zone| zone.name.clone()) else {
+        let message = format!("there is no zone '{}'", order.zone);
+        return Err(refused(StatusCode::NOT_FOUND, message));
+    };
+    let known = world
+        .reservations
+        .iter()
+        .find(|(_, known)| known.instance_type == order.instance_type && known.zone == zone);
+    let id = known.map(|(id, _)| id.clone());
+    let id = id.unwrap_or_else(|| world.new_id("cr"));
+    let made = Reservation {
+        instance_type: order.instance_type,
+        zone,
+        total: order.total,
+    };
+    world.reservations.insert(id.clone(), made);
+    Ok(Json(json!({"id": id})))
 }
 
 #[derive(Deserialize)]

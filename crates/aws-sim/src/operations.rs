@@ -2,6 +2,7 @@
 //! answers with its result; none knows HTTP.
 
 pub mod auto_scaling;
+pub mod capacity_reservation;
 pub mod catalogue;
 pub mod create_fleet;
 pub mod describe_instances;
@@ -60,6 +61,7 @@ pub fn ec2(world: &mut World, action: &str, params: &Params) -> Answer {
         "DescribeVpcs" => network::describe_vpcs(world, params),
         "DescribeSecurityGroups" => network::describe_security_groups(world, params),
         "DescribeImages" => image::describe_images(world, params),
+        "DescribeCapacityReservations" => capacity_reservation::describe(world, params),
         "DescribeSpotPriceHistory" => spot::describe_spot_price_history(world, params),
         "GetSpotPlacementScores" => spot::spot_placement_scores(world, params),
         "CreateTags" => tag::create_tags(world, params),

@@ -125,6 +125,17 @@ impl SpentToken {
     }
 }
 
+/// An open capacity reservation for Linux with default tenancy, the only one of its type and zone.
+#[derive(Debug, Clone)]
+pub struct Reservation {
+    /// The instance type.
+    pub instance_type: String,
+    /// The zone's name.
+    pub zone: String,
+    /// Instances that it is for.
+    pub total: u64,
+}
+
 /// The whole account.
 #[derive(Debug)]
 pub struct World {
@@ -164,6 +175,8 @@ pub struct World {
     pub rules: Rules,
     /// Refused actions.
     pub denied: BTreeSet<String>,
+    /// Open capacity reservations by id.
+    pub reservations: BTreeMap<String, Reservation>,
     /// Ids of zones that are out.
     pub outages: BTreeSet<String>,
     /// Calls so far.
@@ -183,6 +196,17 @@ pub struct World {
 }
 
 impl World {
+    /// Room that on-demand instances of its type and zone leave in a reservation.
+    pub fn available(&self, reservation: &Reservation) -> u64 {
+        let own = self.instances.values().filter(|instance| {
+            instance.holds_capacity()
+                && instance.lifecycle() == Lifecycle::OnDemand
+                && instance.instance_type == reservation.instance_type
+                && instance.zone == reservation.zone
+        });
+        reservation.total.saturating_sub(own.count() as u64)
+    }
+
     /// A new account with the pre-made world of `options`.
     pub fn new(
         options: Options,
@@ -213,6 +237,7 @@ impl World {
             quotas: Quotas::default(),
             buckets: Buckets::default(),
             rules: Rules::default(),
+            reservations: BTreeMap::new(),
             outages: BTreeSet::new(),
             calls: CallLog::default(),
             launch_outcomes: VecDeque::new(),

@@ -147,6 +147,7 @@ fn strategy(ocean: &Strategy, own: &PoolStrategy) -> Strategy {
     Strategy {
         spot_percentage: own.spot_percentage.unwrap_or(ocean.spot_percentage),
         on_demand_base: own.on_demand_base.unwrap_or(ocean.on_demand_base),
+        use_reservations: own.use_reservations.unwrap_or(ocean.use_reservations),
         fallback_to_on_demand: own.fallback_to_on_demand.unwrap_or(ocean.fallback_to_on_demand),
         max_share: own
             .max_share

@@ -21,6 +21,10 @@ pub struct Strategy {
     #[schemars(range(max = 1_000_000))]
     pub on_demand_base: u32,
 
+    /// Fill unused open capacity reservations of the account first: they are paid for anyway. Default true.
+    #[serde(default = "default_use_reservations")]
+    pub use_reservations: bool,
+
     /// Buy on-demand when no spot market that fits has capacity. Default true.
     #[serde(default = "default_fallback_to_on_demand")]
     pub fallback_to_on_demand: bool,
@@ -49,6 +53,10 @@ const fn default_spot_percentage() -> u32 {
     100
 }
 
+const fn default_use_reservations() -> bool {
+    true
+}
+
 const fn default_fallback_to_on_demand() -> bool {
     true
 }
@@ -62,6 +70,7 @@ impl Default for Strategy {
         Self {
             spot_percentage: default_spot_percentage(),
             on_demand_base: 0,
+            use_reservations: default_use_reservations(),
             fallback_to_on_demand: default_fallback_to_on_demand(),
             orientation: Orientation::default(),
             max_share: MaxShare::default(),
@@ -162,6 +171,10 @@ pub struct PoolStrategy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1_000_000))]
     pub on_demand_base: Option<u32>,
+
+    /// Fill unused open capacity reservations of the account first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_reservations: Option<bool>,
 
     /// Buy on-demand when no spot market that fits has capacity.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use spotocean_core::catalogue::CapacityReservation;
 use spotocean_core::id::{InstanceId, InstanceTypeName, Zone, ZoneId};
 use spotocean_core::instance::Instance;
 use spotocean_core::instance_type::InstanceType;
@@ -18,8 +19,8 @@ use spotocean_core::port::{
 use crate::client::AwsCloud;
 use crate::tag::Tags;
 use crate::{
-    access_entry, cluster, fleet, image, instance, instance_profile, instance_type, launch_template,
-    offering, pricing, queue, role, security_group, spot_price, subnet,
+    access_entry, capacity_reservation, cluster, fleet, image, instance, instance_profile, instance_type,
+    launch_template, offering, pricing, queue, role, security_group, spot_price, subnet,
 };
 
 impl Cloud for AwsCloud {
@@ -41,6 +42,10 @@ impl Cloud for AwsCloud {
 
     async fn on_demand_prices(&self) -> Result<BTreeMap<InstanceTypeName, PricePerHour>, CloudError> {
         pricing::on_demand(self).await
+    }
+
+    async fn capacity_reservations(&self) -> Result<Vec<CapacityReservation>, CloudError> {
+        capacity_reservation::open(self).await
     }
 
     async fn cluster(&self, name: &str) -> Result<Cluster, CloudError> {

@@ -7,6 +7,7 @@
 //! what the SDK does for transport faults.
 
 mod access_entry;
+mod capacity_reservation;
 mod client;
 mod cloud;
 mod cluster;

@@ -37,8 +37,24 @@ pub struct Catalogue {
     /// How often EC2 takes spot instances of a type back: 0 is less than 5 % of them a month, then steps of 5 %, 4 is
     /// more than 20 % (Spot Instance Advisor). Empty where nothing is known.
     pub interruption_buckets: BTreeMap<InstanceTypeName, u8>,
+    /// Unused open capacity reservations for Linux with default tenancy: they take any on-demand instance of their market.
+    pub reservations: Vec<CapacityReservation>,
+    /// When reservations were read; `None` before the first read.
+    pub reservations_as_of: Option<Timestamp>,
     /// Allocatable that is stated outright, by type: CPU, memory and pods hold as they stand, before any estimate.
     pub stated_allocatable: BTreeMap<InstanceTypeName, Resources>,
+}
+
+/// An open capacity reservation (On-Demand Capacity Reservation): paid for whether instances use it or not.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CapacityReservation {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The instance type and zone it is for.
+    pub market: Market,
+    /// Instances that it has room for.
+    pub available: i64,
 }
 
 impl Catalogue {

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::catalogue::CapacityReservation;
 use crate::id::{ImageId, InstanceId, InstanceTypeName, SecurityGroupId, SubnetId, Zone, ZoneId};
 use crate::instance::Instance;
 use crate::instance_type::{Architecture, InstanceType};
@@ -231,6 +232,11 @@ pub trait Cloud: Send + Sync + 'static {
     fn on_demand_prices(
         &self,
     ) -> impl Future<Output = Result<BTreeMap<InstanceTypeName, PricePerHour>, CloudError>> + Send;
+
+    /// Open capacity reservations for Linux with default tenancy that have room, sorted by id.
+    fn capacity_reservations(
+        &self,
+    ) -> impl Future<Output = Result<Vec<CapacityReservation>, CloudError>> + Send;
 
     /// The cluster by name.
     fn cluster(&self, name: &str) -> impl Future<Output = Result<Cluster, CloudError>> + Send;

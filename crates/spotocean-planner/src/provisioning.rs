@@ -34,6 +34,7 @@ pub mod places;
 mod pods;
 mod premium;
 mod priority;
+mod reserved;
 pub mod rounds;
 pub mod share;
 mod share_bound;
@@ -60,6 +61,7 @@ use cooldown::Cooldowns;
 use futile::GaveUp;
 use nodes::Landscape;
 use priority::Ranks;
+use reserved::Reserved;
 use supply::{Supply, supply};
 
 /// When to look again at the latest while something is held back by the brake, a probe or an answer.
@@ -71,6 +73,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) cooldowns: Cooldowns,
     pub(crate) gave_up: GaveUp,
     pub(crate) landscape: Landscape,
+    /// Places in capacity reservations; each is a node of the landscape.
+    pub(crate) reserved: Reserved,
 }
 
 /// What buying comes to in this look.
@@ -97,8 +101,12 @@ impl<'a> Prepared<'a> {
         let cooldowns = Cooldowns::of(snapshot);
         let gave_up = GaveUp::of(&memory, snapshot.now);
         let supplies = supplies(snapshot, &cooldowns, &gave_up);
+        let mut landscape = nodes::landscape(snapshot, &supplies);
+        let (reserved, places) = Reserved::of(snapshot, &supplies);
+        landscape.nodes.extend(places);
         let pass = Pass {
-            landscape: nodes::landscape(snapshot, &supplies),
+            landscape,
+            reserved,
             snapshot,
             cooldowns,
             gave_up,
@@ -210,11 +218,17 @@ impl Pass<'_> {
             false => usize::MAX,
         };
         // Before lots are made: a share of what is bought now must not be of what is bought later.
+        self.keep_reserved_within(supplies, &mut solution);
+        let in_reservations = self.reserved.used(&solution);
+        let allowance = allowance.saturating_sub(in_reservations);
         let held = solution
             .new_nodes
             .split_off(allowance.min(solution.new_nodes.len()));
         let (dealt, caps) = self.deal_within_caps(supplies, &solution, allowance);
-        let (mut solution, made) = (dealt.solution, dealt.lots);
+        let (mut solution, mut made) = (dealt.solution, dealt.lots);
+        let reserved = self.reserved.take(&mut solution, &self.snapshot.pods);
+        made.lots.extend(Self::reserved_lots(&reserved));
+        solution.new_nodes.extend(reserved);
         provision.few_markets.extend(made.few_markets);
         if acts {
             let purchases = self.purchases(supplies, made.lots, &mut provision.closed);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use aws_sim::fault::{Fault, Injected, Rule, When};
 use aws_sim::options::{MarketOrder, Timing, Visibility};
+use aws_sim::state::Reservation;
 use aws_sim::{Options, Running, Scenario, Simulator};
 use spotocean_aws::NO_ANSWER;
 use spotocean_core::capacity_type::CapacityType;
@@ -412,4 +413,34 @@ async fn a_refused_call_says_what_to_do_about_it() {
         .security_groups(&arm.security_groups)
         .await
         .expect("and only once");
+}
+
+#[tokio::test]
+async fn a_reservation_fills_as_instances_are_launched() {
+    let running = start(prompt()).await;
+    let arm = Arm::simulator(&running.url).await;
+    let reservation = Reservation {
+        instance_type: "m5.large".to_owned(),
+        zone: "us-east-1a".to_owned(),
+        total: 3,
+    };
+    running.with_world(|world| world.reservations.insert("cr-1".to_owned(), reservation));
+    let available = async || {
+        let found = arm.cloud.capacity_reservations().await;
+        let found = found.expect("reservations are listed").into_iter();
+        found
+            .map(|each| (each.market.to_string(), each.available))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(available().await, [("m5.large in us-east-1a".to_owned(), 3)]);
+    let ground = Ground::of(&arm).await;
+    let template = ground.template("fleet-on-demand", CapacityType::OnDemand);
+    arm.cloud
+        .ensure_launch_template(&template)
+        .await
+        .expect("the template is made");
+    let request = fleet(&ground, "launch-1", CapacityType::OnDemand, 2);
+    let answer = arm.cloud.create_fleet(&request).await.expect("there is capacity");
+    assert_eq!(answer.instances.len(), 2);
+    assert_eq!(available().await, [("m5.large in us-east-1a".to_owned(), 1)]);
 }

@@ -8,6 +8,7 @@ mod local_stack;
 mod ordeal;
 mod packing;
 mod reckoning;
+mod reserved;
 mod scene;
 mod schema;
 mod stories;

@@ -38,7 +38,11 @@ impl Scene {
 
     /// A stack of this plan, and an operator that is ready.
     pub(crate) async fn open_with(plan: &StackPlan) -> Result<Scene> {
-        let stack = Stack::start(plan).await?;
+        Scene::on(Stack::start(plan).await?).await
+    }
+
+    /// On a stack that runs, an operator that is ready.
+    pub(crate) async fn on(stack: Stack) -> Result<Scene> {
         let kubeconfig = chart::install_permissions(&stack).await?;
         let operator_plan = OperatorPlan {
             kubeconfig: Some(kubeconfig),

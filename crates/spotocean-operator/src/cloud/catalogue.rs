@@ -22,6 +22,8 @@ const TYPES_EVERY: Duration = Duration::from_secs(3600);
 const SPOT_PRICES_EVERY: Duration = Duration::from_secs(240);
 /// On-demand prices change a few times a decade.
 const ON_DEMAND_PRICES_EVERY: Duration = Duration::from_secs(12 * 3600);
+/// Others may fill reservations at any time.
+const RESERVATIONS_EVERY: Duration = Duration::from_secs(60);
 /// The first pause after an error; it doubles up to the usual pace.
 const RETRY_MIN: Duration = Duration::from_secs(5);
 
@@ -31,6 +33,7 @@ pub async fn keep<C: Cloud>(context: Arc<Context<C>>) {
         repeat(TYPES_EVERY, || types(&context)),
         repeat(SPOT_PRICES_EVERY, || spot_prices(&context)),
         repeat(ON_DEMAND_PRICES_EVERY, || on_demand_prices(&context)),
+        repeat(RESERVATIONS_EVERY, || reservations(&context)),
     );
 }
 
@@ -113,6 +116,21 @@ async fn on_demand_prices<C: Cloud>(context: &Context<C>) -> bool {
     let is_ok = failure("on-demand prices", result).is_none();
     context.wake.ring(News::Change);
     is_ok
+}
+
+/// Without the permission to see them nothing is taken to be reserved.
+async fn reservations<C: Cloud>(context: &Context<C>) -> bool {
+    let read = context.read(
+        "DescribeCapacityReservations",
+        context.cloud.capacity_reservations(),
+    );
+    let result = read.await.map(|reservations| {
+        update(context, |catalogue| {
+            catalogue.reservations = reservations;
+            catalogue.reservations_as_of = Some(Timestamp::now());
+        });
+    });
+    failure("capacity reservations", result).is_none()
 }
 
 fn update<C>(context: &Context<C>, change: impl FnOnce(&mut Catalogue)) {

@@ -59,6 +59,7 @@ impl Prepared<'_> {
             holdings: settled
                 .nodes
                 .into_iter()
+                .filter(|node| !pass.reserved.has(&node.name))
                 .map(|node| survey.holding(node))
                 .collect(),
             pools: settled.pools,

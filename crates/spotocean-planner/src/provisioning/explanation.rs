@@ -78,6 +78,7 @@ pub fn explain_pod(snapshot: &Snapshot, key: &ObjectKey) -> Option<PodExplanatio
     let nodes = landscape
         .nodes
         .iter()
+        .filter(|node| !prepared.pass.reserved.has(&node.name))
         .map(|node| (node.name.clone(), room::refusal(pod, &volumes, node)))
         .collect();
     let pools = prepared

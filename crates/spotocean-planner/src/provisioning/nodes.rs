@@ -161,7 +161,7 @@ impl<'a> Survey<'a> {
             pods,
         };
         if starting.is_some() {
-            placed.reserved = self.missing_daemons(&placed);
+            placed.reserved = missing_daemons(self.snapshot, &placed);
         }
         landscape.nodes.push(placed);
     }
@@ -204,7 +204,7 @@ impl<'a> Survey<'a> {
             attach_limits: BTreeMap::new(),
             accepts_pods: true,
         };
-        node.reserved = self.missing_daemons(&node);
+        node.reserved = missing_daemons(self.snapshot, &node);
         landscape.nodes.push(node);
     }
 
@@ -278,23 +278,6 @@ impl<'a> Survey<'a> {
         least.map_or_else(|| wanted.clone(), |least| least.maximum(&wanted))
     }
 
-    /// Requests of DaemonSets that will come to a node and are not there yet.
-    fn missing_daemons(&self, node: &PlacementNode) -> Resources {
-        let present: BTreeSet<_> = node
-            .pods
-            .iter()
-            .filter(|pod| pod.is_daemon())
-            .filter_map(|pod| pod.owner.as_ref().map(|owner| owner.uid.clone()))
-            .collect();
-        self.snapshot
-            .daemon_sets
-            .iter()
-            .filter(|daemon| !present.contains(&daemon.uid) && runs_on(daemon, &node.labels, &node.taints))
-            .fold(Resources::default(), |sum, daemon| {
-                sum.plus(&daemon.shape.requests)
-            })
-    }
-
     fn attached(&self, pods: &[Arc<Pod>]) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
         let mut attached: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
         for pod in pods {
@@ -317,6 +300,23 @@ impl<'a> Survey<'a> {
         }
         attached
     }
+}
+
+/// Requests of DaemonSets that will come to a node and are not there yet.
+pub(super) fn missing_daemons(snapshot: &Snapshot, node: &PlacementNode) -> Resources {
+    let present: BTreeSet<_> = node
+        .pods
+        .iter()
+        .filter(|pod| pod.is_daemon())
+        .filter_map(|pod| pod.owner.as_ref().map(|owner| owner.uid.clone()))
+        .collect();
+    let missing = snapshot
+        .daemon_sets
+        .iter()
+        .filter(|daemon| !present.contains(&daemon.uid) && runs_on(daemon, &node.labels, &node.taints));
+    missing.fold(Resources::default(), |sum, daemon| {
+        sum.plus(&daemon.shape.requests)
+    })
 }
 
 /// Taints that count: those that pass by themselves are left out of a node that still starts.

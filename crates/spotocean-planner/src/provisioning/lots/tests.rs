@@ -93,6 +93,7 @@ fn made(world: SnapshotBuilder, nodes: usize, candidates: &[Market]) -> (Lots, S
         .map(|view| supply(&snapshot, &cooldowns, view))
         .collect();
     let pass = Pass {
+        reserved: crate::provisioning::reserved::Reserved::default(),
         snapshot: &snapshot,
         cooldowns,
         gave_up: GaveUp::default(),
@@ -234,6 +235,7 @@ fn nodes_with_few_places_take_theirs_before_others_spread_over_them() {
         .map(|view| supply(&snapshot, &Cooldowns::default(), view))
         .collect();
     let pass = Pass {
+        reserved: crate::provisioning::reserved::Reserved::default(),
         snapshot: &snapshot,
         cooldowns: Cooldowns::default(),
         gave_up: GaveUp::default(),
