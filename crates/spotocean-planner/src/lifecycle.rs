@@ -9,6 +9,7 @@
 
 pub mod agenda;
 mod collection;
+mod company;
 mod console;
 pub mod displaced;
 mod drain;

@@ -40,6 +40,7 @@ pub mod share;
 mod share_bound;
 mod spot_share;
 pub mod supply;
+pub mod ties;
 mod undecided;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -10,11 +10,13 @@
 //! another pod may take the place. So pods are nominated at the very moment
 //! their node can take them: the Node keeps the taint it starts with until
 //! nothing else keeps pods out, or for [`HOLD`], and loses it right after its
-//! pods are nominated. One that is dropped all the same is renewed.
+//! pods are nominated. Nodes bought together open together where their pods
+//! depend on one another ([`super::company`]). A nomination that is dropped all
+//! the same is renewed.
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use spotocean_core::node::Node;
 use spotocean_core::pod::Pod;
 
@@ -22,22 +24,35 @@ use super::agenda::Agenda;
 use super::registration::{is_closed, is_unregistered};
 use super::view::{Member, View};
 use crate::command::{Command, Nominee};
+use crate::provisioning::nodes::awaits_binding;
 
 /// How long a node that is not ready stays closed to pods that it could not run yet. A network plugin that does not
 /// tolerate our taint would wait for the end of it, and the node for the plugin.
 const HOLD: SignedDuration = SignedDuration::from_secs(30);
 
-/// Whether a new node stays closed, because the scheduler would try its pods in vain.
+/// Whether a new node stays closed, because the scheduler would try its pods in vain or bind others there that belong
+/// elsewhere.
 pub(super) fn is_held(view: &View<'_>, member: &Member<'_>, agenda: &mut Agenda) -> bool {
-    let Some(node) = member.node.filter(|node| is_unregistered(node)) else {
+    let Some(node) = member.node.filter(|node| may_be_held(node, view.now())) else {
         return false;
     };
-    let due = node.created_at + HOLD;
-    let is_held = is_closed(node) && view.now() < due && unnamed(view, member, node).next().is_some();
+    let is_awaited = unnamed(view, member, node).next().is_some();
+    let is_held = is_awaited && (is_closed(node) || view.company().waits(member));
     if is_held {
-        agenda.look_at(due);
+        agenda.look_at(node.created_at + HOLD);
     }
     is_held
+}
+
+/// Whether a node has the taint it starts with, and not had its time.
+pub(super) fn may_be_held(node: &Node, now: Timestamp) -> bool {
+    is_unregistered(node) && now < node.created_at + HOLD
+}
+
+/// Whether a node is on its way and cannot take its pods yet.
+pub(super) fn is_late(view: &View<'_>, member: &Member<'_>) -> bool {
+    let is_closed = |node: &Node| may_be_held(node, view.now()) && is_closed(node);
+    awaits_binding(member.own, view.now()) && !member.fate.is_lost() && member.node.is_none_or(is_closed)
 }
 
 /// The pods that a node opens for.

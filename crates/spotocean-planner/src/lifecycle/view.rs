@@ -1,5 +1,6 @@
 //! The snapshot by OceanNode: each with its ocean, instance, Node and pods.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use spotocean_core::node::Node;
 use spotocean_core::pod::Pod;
 use spotocean_core::resources::Resources;
 
+use super::company::Company;
 use super::fate::{self, Fate};
 use crate::command::Command;
 use crate::pool::{is_deleted, is_paused};
@@ -78,6 +80,7 @@ pub struct View<'a> {
     pub(super) spare: BTreeSet<&'a NodeName>,
     /// Which nominations hold.
     pub(super) nominations: Nominations<'a>,
+    company: OnceCell<Company<'a>>,
     instances: BTreeMap<&'a InstanceId, &'a Instance>,
     /// Instances on record that are not listed.
     pub(super) missing: BTreeSet<InstanceId>,
@@ -113,6 +116,7 @@ impl<'a> View<'a> {
             pods,
             spare: BTreeSet::new(),
             nominations: Nominations::of(snapshot),
+            company: OnceCell::new(),
             missing: snapshot
                 .ocean_nodes
                 .iter()
@@ -128,6 +132,11 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.snapshot.now
+    }
+
+    /// Which nodes wait for others.
+    pub(super) fn company(&self) -> &Company<'a> {
+        self.company.get_or_init(|| Company::of(self))
     }
 
     /// Whether both sources a removal rests on are whole.

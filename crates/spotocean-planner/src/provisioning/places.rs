@@ -29,7 +29,7 @@ pub struct Places<'a> {
 
 /// What pods have in common that may stand in for one another.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Class<'a> {
+pub(crate) struct Class<'a> {
     namespace: &'a Namespace,
     priority: i32,
     claims: &'a [Arc<str>],
@@ -120,7 +120,7 @@ fn ledgers<'a>(snapshot: &'a Snapshot, awaited: &[&'a OceanNode]) -> BTreeMap<Cl
 }
 
 impl<'a> Class<'a> {
-    fn of(pod: &'a Pod) -> Self {
+    pub(crate) fn of(pod: &'a Pod) -> Self {
         Self {
             namespace: pod.namespace(),
             priority: pod.priority,

@@ -19,6 +19,7 @@ use super::Pass;
 use super::fallback::Standing;
 use super::headroom::is_unit;
 use super::supply::Supply;
+use super::ties::Tie;
 
 /// What goes first: a pod by its priority, headroom after all pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +42,8 @@ impl Rank {
 /// The ranks of what waits, and which pools share limits.
 pub(super) struct Ranks {
     by_key: BTreeMap<ObjectKey, Rank>,
+    /// Pods that depend on where others are.
+    ties: BTreeMap<ObjectKey, Tie>,
     /// Oceans with limits of their own: what one of their pools buys, another may not.
     limited: BTreeSet<OceanName>,
 }
@@ -54,6 +57,7 @@ impl Ranks {
                 .iter()
                 .map(|pending| (pending.pod.key.clone(), Rank::of(pending)))
                 .collect(),
+            ties: pods.iter().filter_map(tie).collect(),
             limited: limited.map(|view| view.key.ocean.clone()).collect(),
         }
     }
@@ -62,6 +66,12 @@ impl Ranks {
     pub(super) fn first_of(&self, node: &NewNode) -> Rank {
         let ranks = node.pods.iter().filter_map(|key| self.by_key.get(key));
         ranks.max().copied().unwrap_or(Rank::Spare)
+    }
+
+    /// How much it matters that the pods of a node come to it.
+    fn tie_of(&self, node: &NewNode) -> Tie {
+        let ties = node.pods.iter().filter_map(|key| self.ties.get(key));
+        ties.max().copied().unwrap_or(Tie::Loose)
     }
 
     fn last_of(&self, node: &NewNode) -> Option<Rank> {
@@ -193,9 +203,15 @@ fn parted(pods: Vec<PendingPod>, down_to: Rank) -> (Vec<PendingPod>, Vec<Pending
     pods.into_iter().partition(|pending| Rank::of(pending) >= down_to)
 }
 
-/// Puts nodes first that are for what goes first.
+fn tie(pending: &PendingPod) -> Option<(ObjectKey, Tie)> {
+    let tie = Tie::of(&pending.pod.shape);
+    (tie != Tie::Loose).then(|| (pending.pod.key.clone(), tie))
+}
+
+/// Puts nodes first that are for what goes first, and among those whose pods depend on where others are: bought in
+/// parts, such pods are bound where the rest finds no room.
 pub(super) fn sort(nodes: &mut [NewNode], ranks: &Ranks) {
-    nodes.sort_by_key(|node| Reverse(ranks.first_of(node)));
+    nodes.sort_by_key(|node| Reverse((ranks.first_of(node), ranks.tie_of(node))));
 }
 
 #[cfg(test)]

@@ -15,14 +15,19 @@ use crate::world::World;
 /// Clusters of hundreds of pods, and of a few. More on demand, as in `plans`.
 const CROWDS: u64 = 8;
 const FEW: u64 = 60;
+/// Crowds in which pods once waited for good, or much more was bought than planned.
+const ONCE_ASTRAY: [u64; 4] = [107, 109, 112, 131];
 /// Crowds that also run without nominations.
 const UNNOMINATED: u64 = 4;
 /// The realised gap that will do, in the mean and at worst.
 const MEAN_MOST: f64 = 0.02;
 const WORST_MOST: f64 = 0.05;
 
-fn crowds(count: u64) -> Vec<World> {
-    seeds(count).map(crowd).collect()
+/// Clusters by their seeds.
+type Worlds = Vec<(u64, World)>;
+
+fn crowds(seeds: impl Iterator<Item = u64>) -> Worlds {
+    seeds.map(|seed| (seed, crowd(seed))).collect()
 }
 
 /// Takes the share caps off: what they cost is another matter, and they make a plan come in rounds.
@@ -33,12 +38,12 @@ fn uncap(world: &mut World) {
 }
 
 /// Lets the operator run each cluster until no pod waits.
-fn run(worlds: Vec<World>, nominates: bool) -> Vec<Bill> {
+fn run(worlds: Worlds, nominates: bool) -> Vec<Bill> {
     let cluster = |(number, mut world)| {
         uncap(&mut world);
         Operated::new(number, world, nominates)
     };
-    let mut clusters: Vec<Operated> = (1..).zip(worlds).map(cluster).collect();
+    let mut clusters: Vec<Operated> = worlds.into_iter().map(cluster).collect();
     let mut oracle = Oracle::start();
     while clusters.iter().any(|one| !one.is_over()) {
         let living = clusters.iter_mut().filter(|one| !one.is_over());
@@ -81,9 +86,9 @@ fn above(cost: i64, reference: i64) -> f64 {
 
 /// The realised gap, after a line for each cluster.
 fn told(title: &str, bills: &[Bill]) -> Outcome {
-    for bill in bills {
+    for (number, bill) in (1..).zip(bills) {
         println!(
-            "{} pods, {} nodes planned, {} bought, {:+.2} %; planned {:+.2} %, realised {:+.2} % over the bound",
+            "{number}: {} pods, {} nodes planned, {} bought, {:+.2} %; planned {:+.2} %, realised {:+.2} % over the bound",
             bill.pods,
             bill.planned_nodes,
             bill.nodes,
@@ -108,14 +113,20 @@ fn told(title: &str, bills: &[Bill]) -> Outcome {
 
 #[test]
 fn what_is_bought_for_crowds_is_what_was_planned() {
-    let gap = told("crowds", &run(crowds(CROWDS), true));
+    let gap = told("crowds", &run(crowds(seeds(CROWDS)), true));
+    assert!(gap.mean <= MEAN_MOST && gap.worst <= WORST_MOST);
+}
+
+#[test]
+fn crowds_that_went_astray_once_do_not() {
+    let gap = told("once astray", &run(crowds(ONCE_ASTRAY.into_iter()), true));
     assert!(gap.mean <= MEAN_MOST && gap.worst <= WORST_MOST);
 }
 
 /// One node more is a fifth of so small a cluster: how often that happens is what counts.
 #[test]
 fn what_is_bought_for_a_few_pods_is_what_was_planned() {
-    let worlds = seeds(FEW).map(|seed| generator::world(seed).0).collect();
+    let worlds = seeds(FEW).map(|seed| (seed, generator::world(seed).0)).collect();
     let gap = told("a few pods", &run(worlds, true));
     assert!(gap.mean <= MEAN_MOST);
 }
@@ -123,6 +134,9 @@ fn what_is_bought_for_a_few_pods_is_what_was_planned() {
 /// What the others would not notice they do not show.
 #[test]
 fn without_nominations_more_is_bought() {
-    let gap = told("crowds without nominations", &run(crowds(UNNOMINATED), false));
+    let gap = told(
+        "crowds without nominations",
+        &run(crowds(seeds(UNNOMINATED)), false),
+    );
     assert!(gap.mean > MEAN_MOST && gap.worst > WORST_MOST);
 }

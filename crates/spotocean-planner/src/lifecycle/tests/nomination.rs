@@ -1,6 +1,9 @@
 //! Pods are nominated to the node that was bought for them, and the node waits for that, but not for long.
 
-use spotocean_core::label::{CLOUD_UNINITIALIZED_TAINT, NOT_READY_TAINT};
+use jiff::Timestamp;
+use spotocean_core::label::{CLOUD_UNINITIALIZED_TAINT, HOSTNAME, NOT_READY_TAINT, ZONE};
+use spotocean_core::pod::Pod;
+use spotocean_core::topology::{NodeInclusion, PodAffinityTerm, TopologySpread, WhenUnsatisfiable};
 
 use super::*;
 
@@ -180,4 +183,180 @@ fn nothing_is_nominated_to_a_place_that_another_pod_has() {
     };
     assert_eq!(with(1000), ["a"], "there is room for both");
     assert!(with(999).is_empty(), "b took it");
+}
+
+/// Pods of application `name`, of so many thousandths of a core.
+fn of_app(name: &str, number: usize, cpu_millis: i64) -> Pod {
+    let mut pod = pod(&format!("{name}-{number}"));
+    pod.labels = Arc::new(labels(&[("app", name)]));
+    Arc::make_mut(&mut pod.shape).requests.cpu_millis = cpu_millis;
+    pod
+}
+
+fn app(name: &str) -> Option<LabelSelector> {
+    Some(LabelSelector {
+        match_labels: labels(&[("app", name)]),
+        ..LabelSelector::default()
+    })
+}
+
+fn spread(mut pod: Pod, over: &str, when_unsatisfiable: WhenUnsatisfiable) -> Pod {
+    Arc::make_mut(&mut pod.shape).spread.push(TopologySpread {
+        max_skew: 1,
+        topology_key: ZONE.into(),
+        when_unsatisfiable,
+        selector: app(over),
+        min_domains: None,
+        node_affinity_policy: NodeInclusion::Honor,
+        node_taints_policy: NodeInclusion::Ignore,
+    });
+    pod
+}
+
+fn beside(mut pod: Pod, other: &str) -> Pod {
+    let namespaces = BTreeSet::from([pod.namespace().clone()]);
+    Arc::make_mut(&mut pod.shape).affinity.push(PodAffinityTerm {
+        topology_key: HOSTNAME.into(),
+        selector: app(other),
+        namespaces,
+        namespace_selector: None,
+    });
+    pod
+}
+
+fn bought_for(snapshot: &mut Snapshot, node: &str, pods: &[String], at: Timestamp) {
+    let reference = |name: &String| PodReference {
+        namespace: "default".into(),
+        name: name.clone(),
+    };
+    change_own(snapshot, node, |own| {
+        own.spec.for_pods = pods.iter().map(reference).collect();
+        own.metadata.creation_timestamp = Some(Time(at));
+        own.status.as_mut().unwrap().launched_at = Some(Time(at));
+    });
+}
+
+/// Whether n1, which is ready and was bought for `early`, opens while n2, bought so many seconds later for `late`, has
+/// no Node.
+fn opens_without(early: &[Pod], late: &[Pod], seconds: i64) -> bool {
+    let names = |pods: &[Pod]| -> Vec<String> { pods.iter().map(|pod| pod.key.name.to_string()).collect() };
+    let mut world = starting(29, &[]).member("n2", "shop", Phase::Launched);
+    for pod in early.iter().chain(late) {
+        world = world.pod(pod.clone());
+    }
+    let mut snapshot = world.build();
+    bought_for(&mut snapshot, "n1", &names(early), ago(60));
+    bought_for(&mut snapshot, "n2", &names(late), ago(60 - seconds));
+    step(&snapshot).1
+}
+
+#[test]
+fn nodes_open_together_whose_pods_depend_on_one_another() {
+    use WhenUnsatisfiable::{DoNotSchedule, ScheduleAnyway};
+    let plain = |number| of_app("plain", number, 100);
+    let web = |number| spread(of_app("web", number, 100), "web", DoNotSchedule);
+    let soft = |number| spread(of_app("web", number, 100), "web", ScheduleAnyway);
+    let all_of_n1 = || of_app("plain", 0, 1_900);
+    let rows = [
+        (
+            "pods are at home anywhere",
+            vec![plain(0)],
+            vec![plain(1)],
+            0,
+            true,
+        ),
+        (
+            "one zone waits for the other",
+            vec![web(0)],
+            vec![web(1)],
+            0,
+            false,
+        ),
+        ("a wish is not waited for", vec![soft(0)], vec![soft(1)], 0, true),
+        (
+            "bought in one go, written one by one",
+            vec![web(0)],
+            vec![web(1)],
+            5,
+            false,
+        ),
+        (
+            "bought later: it takes its time",
+            vec![web(0)],
+            vec![web(1)],
+            6,
+            true,
+        ),
+        (
+            "a mate comes later",
+            vec![beside(of_app("db", 0, 100), "web")],
+            vec![of_app("web", 0, 1_900)],
+            0,
+            false,
+        ),
+        (
+            "room left would draw a pod out of balance",
+            vec![plain(0)],
+            vec![web(1)],
+            0,
+            false,
+        ),
+        ("no room is left", vec![all_of_n1()], vec![web(1)], 0, true),
+        (
+            "room left would draw the first of a group",
+            vec![plain(0)],
+            vec![of_app("web", 0, 100), beside(of_app("db", 0, 1_900), "web")],
+            0,
+            false,
+        ),
+    ];
+    for (title, early, late, seconds, expected) in rows {
+        assert_eq!(opens_without(&early, &late, seconds), expected, "{title}");
+    }
+}
+
+/// n1 is spread with n2, which is ready too and spread with n3, which has no Node.
+#[test]
+fn a_node_that_waits_is_waited_for() {
+    let web = |number| {
+        spread(
+            of_app("web", number, 100),
+            "web",
+            WhenUnsatisfiable::DoNotSchedule,
+        )
+    };
+    let api = |number| {
+        spread(
+            of_app("api", number, 100),
+            "api",
+            WhenUnsatisfiable::DoNotSchedule,
+        )
+    };
+    let is_open = |last: Pod| {
+        let mut world = starting(29, &["web-0"])
+            .member("n2", "shop", Phase::Launched)
+            .member("n3", "shop", Phase::Launched)
+            .node(node("n2", "shop"));
+        let pods = [web(0), web(1), api(0), last];
+        let names: Vec<String> = pods.iter().map(|pod| pod.key.name.to_string()).collect();
+        for pod in pods {
+            world = world.pod(pod);
+        }
+        let mut snapshot = world.build();
+        for (name, pods) in [("n1", &names[..1]), ("n2", &names[1..3]), ("n3", &names[3..])] {
+            bought_for(&mut snapshot, name, pods, ago(60));
+        }
+        change_node(&mut snapshot, "n2", |node| {
+            node.created_at = ago(20);
+            node.allocatable.cpu_millis = 200;
+            node.taints = vec![taint(UNREGISTERED_TAINT, TaintEffect::NoExecute)];
+        });
+        change_node(&mut snapshot, "n1", |node| node.allocatable.cpu_millis = 100);
+        let commands = plan(&snapshot).commands;
+        commands
+            .iter()
+            .any(|planned| matches!(planned.command, Command::PatchNode(_)))
+    };
+    assert!(!is_open(api(1)), "n2 waits for n3, and n1 for n2");
+    assert!(is_open(of_app("plain", 0, 100)), "nobody waits for n3");
 }
