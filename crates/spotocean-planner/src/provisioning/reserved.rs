@@ -94,6 +94,9 @@ impl Reserved {
 
     /// Takes the places out of a solution that have pods, as nodes to buy at no cost.
     pub(super) fn take(&self, solution: &mut Solution, pods: &[Arc<Pod>]) -> Vec<NewNode> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
         let used: BTreeSet<&ObjectKey> = solution
             .existing
             .iter()
@@ -184,10 +187,10 @@ fn place(snapshot: &Snapshot, supply: &Supply, offer: &Offer, name: &str) -> Pla
 impl Pass<'_> {
     /// Keeps of a solution what limits allow, places in reservations first: the solver took them for nodes that are there.
     pub(super) fn keep_reserved_within(&self, supplies: &[&Supply], solution: &mut Solution) {
-        let reserved = self.reserved.take(&mut solution.clone(), &self.snapshot.pods);
-        if reserved.is_empty() {
+        if self.reserved.used(solution) == 0 {
             return;
         }
+        let reserved = self.reserved.take(&mut solution.clone(), &self.snapshot.pods);
         let mut whole = Solution {
             new_nodes: reserved,
             ..Solution::default()
