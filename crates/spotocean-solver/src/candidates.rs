@@ -127,6 +127,14 @@ fn attaches_all(model: &Model<'_>, classes: &[(usize, i64)], offer: usize) -> bo
     })
 }
 
+/// How many candidates a launch wants at least.
+pub(crate) fn flexibility(pool: &Pool<'_>, capacity_type: CapacityType) -> usize {
+    match capacity_type {
+        CapacityType::Spot => pool.spec.minimum_flexibility,
+        CapacityType::OnDemand => 1,
+    }
+}
+
 /// Cuts the list (cheapest first) to what is sane to offer; `None` when `minValues` cannot be kept.
 fn choose(
     model: &Model<'_>,
@@ -136,10 +144,7 @@ fn choose(
 ) -> Option<Vec<usize>> {
     let offer = |index: &usize| &model.market.offers[*index];
     let mut chosen = keeping_min_values(model, pool, allowed)?;
-    let flexibility = match capacity_type {
-        CapacityType::Spot => pool.spec.minimum_flexibility,
-        CapacityType::OnDemand => 1,
-    };
+    let flexibility = flexibility(pool, capacity_type);
     let ceiling = i128::from(offer(&allowed[0]).cost) * i128::from(CANDIDATE_PRICE_PERCENT) / 100;
     for (rank, index) in allowed.iter().enumerate() {
         let is_sane = i128::from(offer(index).cost) <= ceiling;

@@ -10,6 +10,8 @@
 //! `rounding` with `assemble` → `improve`, or `exact` where it is small →
 //! `realise` (real pods) → `companion` → `audit` (over `census` and `grounding`) →
 //! `bound` (the proof, over `doubt`, which asks `knapsack` and `grid`) → the answer.
+//! Where limits do not suffice for all, `ration` asks for fewer pods (`scarcity` says what
+//! each takes) and goes that way again.
 //! Floating point only ever proposes: fits, limits and bounds are decided by
 //! whole numbers.
 
@@ -53,10 +55,12 @@ mod params;
 mod plan;
 mod preference;
 mod queue;
+mod ration;
 mod realise;
 mod regret;
 mod relaxed_knapsack;
 mod rounding;
+mod scarcity;
 mod screen;
 mod simplex;
 mod site;

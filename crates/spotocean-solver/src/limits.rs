@@ -64,6 +64,42 @@ impl Limits {
         }
     }
 
+    /// What is left of each limit.
+    pub(crate) fn left(&self) -> Vec<i64> {
+        let resources = self.resources.iter().map(|(_, left)| *left);
+        resources
+            .chain(self.nodes)
+            .chain(self.micro_usd_per_hour)
+            .collect()
+    }
+
+    /// What a node takes of each limit, in the same order.
+    pub(crate) fn taken(&self, charge: &Charge) -> Vec<i64> {
+        let resources = charge.resources.iter().copied();
+        let nodes = self.nodes.map(|_| 1);
+        let cost = self.micro_usd_per_hour.map(|_| charge.micro_usd_per_hour);
+        resources.chain(nodes).chain(cost).collect()
+    }
+
+    /// Of candidates, best first, those that take no more of any limit than the first and the `least` - 1 thriftiest
+    /// others do.
+    pub(crate) fn frugal(&self, candidates: Vec<usize>, offers: &[Offer<'_>], least: usize) -> Vec<usize> {
+        let taken = |offer: usize| self.taken(&self.charge(std::iter::once(&offers[offer])));
+        let share = |offer: usize| {
+            let shares = taken(offer).into_iter().zip(self.left());
+            let shares = shares.map(|(taken, left)| i128::from(taken) * 1_000_000 / i128::from(left.max(1)));
+            shares.max().unwrap_or(0)
+        };
+        let mut thrifty = candidates.get(1..).unwrap_or_default().to_vec();
+        thrifty.sort_by_cached_key(|offer| share(*offer));
+        thrifty.truncate(least.saturating_sub(1));
+        let kept = candidates.iter().take(1).chain(&thrifty);
+        let most = self.taken(&self.charge(kept.map(|offer| &offers[*offer])));
+        let mut candidates = candidates;
+        candidates.retain(|offer| taken(*offer).iter().zip(&most).all(|(own, most)| own <= most));
+        candidates
+    }
+
     /// How many such nodes are left, at most `most`.
     pub(crate) fn affordable(&self, charge: &Charge, most: i64) -> i64 {
         let share = |left: i64, taken: i64| if taken > 0 { (left / taken).max(0) } else { most };

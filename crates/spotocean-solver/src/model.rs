@@ -12,7 +12,7 @@ use crate::assign;
 use crate::dimension::{Dimensions, Vector};
 use crate::feasible;
 use crate::load::Load;
-use crate::offer::{self, Cell, Market};
+use crate::offer::{self, Cell, Market, Offer};
 use crate::preference::{self, Ware};
 use crate::problem::{PendingPod, PlacementNode, Problem};
 use crate::queue::{self, Class};
@@ -105,6 +105,29 @@ impl<'p> Model<'p> {
         model.suits.clone_from(&model.serves);
         model.topology.drop_leanings();
         model
+    }
+
+    /// The same with only such offers worth planning with; `None` where that leaves none out.
+    pub(crate) fn keeping(&self, keeps: impl Fn(usize, &Offer<'p>) -> bool) -> Option<Self> {
+        let offers = &self.market.offers;
+        let is_kept = |cell: &Cell<'_>, offer: &usize| keeps(cell.pool, &offers[*offer]);
+        let mut cells = self.market.cells.iter();
+        if cells.all(|cell| cell.shelf.iter().all(|offer| is_kept(cell, offer))) {
+            return None;
+        }
+        let mut model = self.clone();
+        for cell in &mut model.market.cells {
+            let pool = cell.pool;
+            cell.shelf.retain(|offer| keeps(pool, &offers[*offer]));
+        }
+        for class in 0..model.classes.len() {
+            for cell in 0..model.market.cells.len() {
+                let serves = model.serves[class][cell] && model.fits_some_offer(class, cell);
+                model.serves[class][cell] = serves;
+                model.suits[class][cell] &= serves;
+            }
+        }
+        Some(model)
     }
 
     /// Whether any class has wishes that some choice of nodes could meet.

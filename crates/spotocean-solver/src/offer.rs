@@ -82,6 +82,8 @@ pub(crate) struct Offer<'p> {
     pub(crate) price: i64,
     /// What plans count with: the price, and what interruptions cost on average.
     pub(crate) cost: i64,
+    /// What purchases are weighed by: the cost; where limits are short, what a node takes of them.
+    pub(crate) weight: i64,
 }
 
 /// Everything on sale.
@@ -153,6 +155,7 @@ impl<'p> Market<'p> {
                 free: dimensions.room(&allocatable),
                 price: offer.offering.price.micro_usd(),
                 cost: cost(offer),
+                weight: cost(offer),
             });
         }
         self.fill_shelves(first_offer, spec);

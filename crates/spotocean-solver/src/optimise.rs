@@ -28,7 +28,7 @@ pub(crate) fn optimise<'p>(
     items_of_cell: &[Vec<usize>],
     budget: &mut Budget,
 ) -> bool {
-    let packing = packing::packing(model, items, items_of_cell, Measure::Cost);
+    let packing = packing::packing(model, items, items_of_cell, Measure::Weight);
     if packing.rows.is_empty() {
         return true;
     }

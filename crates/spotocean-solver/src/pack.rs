@@ -87,7 +87,13 @@ pub(crate) fn pack<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item
     let levels = levels(model, plan, items);
     let last_level = model.market.pools.iter().map(|pool| pool.tier * 2 + 1).max();
     for level in 0..=last_level.unwrap_or(0) {
+        if !opens(items, &levels, level) {
+            continue;
+        }
         let mut pass = pass(model, items, &levels, level);
+        if !pass.has_offers(plan) {
+            continue;
+        }
         let (mut other, mut other_items) = (plan.clone(), items.to_vec());
         let mut budget = Budget::of(plan.work);
         let is_whole = optimise::optimise(model, plan, items, &pass.items_of_cell, &mut budget);
@@ -95,11 +101,43 @@ pub(crate) fn pack<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item
         if !is_whole && items.len() * pass.shelf.len() <= SECOND_OPINION_MAX {
             cover(&mut pass, &mut other, &mut other_items);
             if outcome(model, &other, &other_items) < outcome(model, plan, items) {
+                other.duals = std::mem::take(&mut plan.duals);
                 *plan = other;
                 items.clone_from_slice(&other_items);
             }
         }
         buy_alone(&pass, plan, items);
+    }
+}
+
+/// Puts items into what nodes to buy have left, in this order, and covers the others greedily as limits allow.
+pub(crate) fn refill<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item]) {
+    for node in 0..plan.nodes.len() {
+        fill_room(model, plan, items, node);
+    }
+    let levels = levels(model, plan, items);
+    let last_level = model.market.pools.iter().map(|pool| pool.tier * 2 + 1).max();
+    for level in 0..=last_level.unwrap_or(0) {
+        let mut pass = pass(model, items, &levels, level);
+        if pass.has_offers(plan) {
+            cover(&mut pass, plan, items);
+            buy_alone(&pass, plan, items);
+        }
+    }
+}
+
+/// Puts items into what one node to buy has left.
+fn fill_room<'p>(model: &Model<'p>, plan: &mut Plan<'p>, items: &mut [Item], node: usize) {
+    for item in 0..items.len() {
+        let (class, left) = (items[item].class, items[item].left);
+        let bought = &plan.nodes[node];
+        let room = match left > 0 && model.admits_cell[class][bought.cell] {
+            true => bought.load.room(model, class, left),
+            false => 0,
+        };
+        if room > 0 {
+            add(model, plan, items, node, &[(item, room)]);
+        }
     }
 }
 
@@ -123,6 +161,12 @@ fn levels(model: &Model<'_>, plan: &Plan<'_>, items: &[Item]) -> Vec<Vec<Option<
         model.market.cells.iter().enumerate().map(of_cell).collect()
     };
     items.iter().map(of_item).collect()
+}
+
+/// Whether a level has cells for what is left that those before it did not.
+fn opens(items: &[Item], levels: &[Vec<Option<usize>>], level: usize) -> bool {
+    let mut items = items.iter().zip(levels);
+    items.any(|(item, levels)| item.left > 0 && levels.contains(&Some(level)))
 }
 
 fn pass<'m, 'p>(
@@ -254,7 +298,7 @@ fn fill(pass: &Pass<'_, '_>, offer: usize, items: &[Item], order: &[usize], leas
     let mut load = Load::of_offer(pass.model, offer);
     let mut fill = Fill {
         picks: Vec::new(),
-        price: i128::from(pass.model.market.offers[offer].cost),
+        price: i128::from(pass.model.market.offers[offer].weight),
         value: 0,
     };
     for item in order {
@@ -276,6 +320,11 @@ impl<'p> Pass<'_, 'p> {
         let offer = &self.model.market.offers[offer];
         let pool = self.model.market.cells[offer.cell].pool;
         plan.limits[pool].breached_by(offer).is_none()
+    }
+
+    /// Whether limits allow any purchase at all.
+    fn has_offers(&self, plan: &Plan<'p>) -> bool {
+        self.shelf.iter().any(|offer| self.is_within_limits(plan, *offer))
     }
 
     /// Buys the fill as often as its items and the limits allow; returns how often.
@@ -361,6 +410,9 @@ fn count_bought(plan: &mut Plan<'_>, items: &mut [Item], picks: &[(usize, i64)],
 /// Nodes for one class alone, fewer pods each until enough substitutes carry
 /// them: `minValues` may refuse every fuller node.
 fn buy_alone<'p>(pass: &Pass<'_, 'p>, plan: &mut Plan<'p>, items: &mut [Item]) {
+    if !pass.has_offers(plan) {
+        return;
+    }
     for item in 0..items.len() {
         if items[item].left <= 0 {
             continue;

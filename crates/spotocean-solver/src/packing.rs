@@ -47,8 +47,8 @@ pub(crate) struct Bin {
 /// What a bin's price is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Measure {
-    /// What plans count with: price and risk.
-    Cost,
+    /// What plans weigh purchases by: price and risk, or what is taken of limits.
+    Weight,
     /// The price alone, which bounds are about.
     Price,
 }
@@ -299,7 +299,7 @@ pub(crate) fn packing(
     let offers = model.market.offers.iter();
     let prices: Vec<i64> = offers
         .map(|offer| match measure {
-            Measure::Cost => offer.cost,
+            Measure::Weight => offer.weight,
             Measure::Price => offer.price,
         })
         .collect();

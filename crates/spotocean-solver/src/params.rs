@@ -31,6 +31,10 @@ pub(crate) const CANDIDATE_PRICE_PERCENT: i64 = 150;
 /// Each attempt teaches at least one fact; after these the audit drops what is left over.
 pub(crate) const ATTEMPTS_MAX: usize = 6;
 
+/// Classes up to which attempts go on where limits leave pods out: with more, what domains
+/// could not take of the first attempt says little of how limits are spent best.
+pub(crate) const LEARNING_CLASSES_MAX: usize = 32;
+
 /// Fixed-point scale of a pod's value (micro-dollars per hour and pod), so that
 /// 1,000 pods on one cheap node still differ in value.
 pub(crate) const VALUE_SCALE: i64 = 16_384;
@@ -175,6 +179,18 @@ pub(crate) const WORK_MAX: u64 = 400_000_000;
 /// Steps of a fractional knapsack at most; some ten are usual, and whatever the
 /// prices are then, they bound.
 pub(crate) const KNAPSACK_PIVOTS: usize = 60;
+
+/// A limit binds that is used at least this many percent as much as the one used most.
+pub(crate) const BINDING_PERCENT: i64 = 85;
+
+/// Work for one of the plans that limits are spent by.
+pub(crate) const RATION_WORK: u64 = WORK_MAX / 6;
+
+/// Plans by which limits are spent at most: each corrects what the last one asked for.
+pub(crate) const RATION_TRIES: usize = 3;
+
+/// So many millionths of a limit are spent well enough.
+pub(crate) const RATION_ENOUGH: i64 = 985_000;
 
 /// Rounds after which all bins are asked, not only promising ones.
 pub(crate) const FULL_ROUNDS: usize = 4;

@@ -73,6 +73,8 @@ pub(crate) struct Plan<'p> {
     pub(crate) work: u64,
     /// Whether wishes about nodes no longer count, since pods wait for them.
     pub(crate) is_desperate: bool,
+    /// Whether limits are so short that substitutes must not take more of them than needed.
+    pub(crate) is_frugal: bool,
 }
 
 impl<'p> Plan<'p> {
@@ -95,6 +97,7 @@ impl<'p> Plan<'p> {
             duals: BTreeMap::new(),
             work: WORK_MAX,
             is_desperate: false,
+            is_frugal: false,
         }
     }
 
@@ -124,7 +127,7 @@ impl<'p> Plan<'p> {
     /// The pods are not counted in the ledger.
     pub(crate) fn buy(&mut self, model: &Model<'p>, wanted: &Wanted<'_>, copies: i64) -> Result<i64, Lack> {
         let limits = &self.limits[wanted.pool];
-        let candidates = candidates::candidates(model, wanted, limits)?;
+        let candidates = self.candidates(model, wanted, limits)?;
         let charge = limits.charge(candidates.iter().map(|index| &model.market.offers[*index]));
         let copies = limits.affordable(&charge, copies);
         let mut load = Load::of_offer(model, candidates[0]);
@@ -145,6 +148,21 @@ impl<'p> Plan<'p> {
         };
         self.nodes.extend((0..copies).map(|_| node.clone()));
         Ok(copies)
+    }
+
+    fn candidates(
+        &self,
+        model: &Model<'p>,
+        wanted: &Wanted<'_>,
+        limits: &Limits,
+    ) -> Result<Vec<usize>, Lack> {
+        let candidates = candidates::candidates(model, wanted, limits)?;
+        let pool = &model.market.pools[wanted.pool];
+        if !self.is_frugal || candidates::min_values(pool).next().is_some() {
+            return Ok(candidates);
+        }
+        let least = candidates::flexibility(pool, wanted.capacity_type);
+        Ok(limits.frugal(candidates, &model.market.offers, least))
     }
 
     /// Adds a pod to a node to buy, taking larger types where needed; says whether that was possible.
@@ -194,7 +212,7 @@ impl<'p> Plan<'p> {
             pins: &planned.pins,
             classes,
         };
-        let Ok(candidates) = candidates::candidates(model, &wanted, &limits) else {
+        let Ok(candidates) = self.candidates(model, &wanted, &limits) else {
             return false;
         };
         let charge = limits.charge(candidates.iter().map(|index| &model.market.offers[*index]));

@@ -8,7 +8,8 @@
 //! Where pods have wishes ([`crate::preference`]) and those met cost more than they seem
 //! worth, a plan that hears none is made too, and the one with less cost and
 //! [`crate::regret`] together is the answer.
-//! What could not be bought is a fact for the next attempt; when nothing new is
+//! Where limits leave pods out, what they serve is planned by [`crate::ration`].
+//! What could not be bought otherwise is a fact for the next attempt; when nothing new is
 //! learned, or attempts run out, the last plan is audited ([`crate::audit`]) and
 //! what is left over explained ([`crate::explanation`]). The answer carries a bound
 //! that no plan for the same pods is below ([`crate::bound`]).
@@ -28,10 +29,12 @@ use crate::explanation;
 use crate::load::Load;
 use crate::model::{self, Model};
 use crate::pack;
-use crate::params::{ATTEMPTS_MAX, GOOD_PERCENT};
+use crate::params::{ATTEMPTS_MAX, GOOD_PERCENT, LEARNING_CLASSES_MAX};
 use crate::plan::{Facts, Plan, PlannedNode};
 use crate::problem::Problem;
+use crate::ration;
 use crate::regret;
+use crate::scarcity;
 use crate::solution::{Certificate, NewNode, Solution, Unplaced};
 
 /// Solves one problem. Never fails: what cannot be placed is in the answer with its reasons.
@@ -61,13 +64,19 @@ pub fn solve(problem: &Problem) -> Solution {
 
 /// The best plan of a few attempts.
 fn planned<'p>(model: &Model<'p>) -> Plan<'p> {
+    let within = scarcity::within(model, &Plan::empty(model).limits);
+    let possible = within.as_ref().unwrap_or(model);
     let mut facts = Facts::default();
-    let mut plan = attempt(model, &facts);
+    let mut plan = attempt(possible, &facts);
     for _ in 1..ATTEMPTS_MAX {
-        if !learn(model, &plan, &mut facts) {
+        let is_long = model.classes.len() > LEARNING_CLASSES_MAX && ration::is_short(model, &plan);
+        if is_long || !learn(model, &plan, &mut facts) {
             break;
         }
-        plan = attempt(model, &facts);
+        plan = attempt(possible, &facts);
+    }
+    if ration::is_short(model, &plan) {
+        return ration::ration(model, plan);
     }
     audit::audit(model, &mut plan);
     plan
@@ -96,17 +105,23 @@ fn attempt<'p>(model: &Model<'p>, facts: &Facts) -> Plan<'p> {
 pub(crate) fn complete<'p>(model: &Model<'p>, facts: &Facts, plan: &mut Plan<'p>) {
     loop {
         let waiting: i64 = plan.waiting.iter().sum();
-        let mut items = assign::assign(model, facts, plan);
-        pack::pack(model, plan, &mut items);
-        pack::settle(model, plan, &items);
-        companion::place_companions(model, plan);
+        round(model, facts, plan);
         let left: i64 = plan.waiting.iter().sum();
         let is_stuck = left == waiting;
-        if left == 0 || (is_stuck && plan.is_desperate) {
+        let is_over = left == 0 || (is_stuck && plan.is_desperate);
+        if is_over || (ration::is_short(model, plan) && !model.has_wishes()) {
             return;
         }
         plan.is_desperate |= is_stuck;
     }
+}
+
+/// Finds places for the pods of the plan that wait, once.
+pub(crate) fn round<'p>(model: &Model<'p>, facts: &Facts, plan: &mut Plan<'p>) {
+    let mut items = assign::assign(model, facts, plan);
+    pack::pack(model, plan, &mut items);
+    pack::settle(model, plan, &items);
+    companion::place_companions(model, plan);
 }
 
 /// Adds what the plan taught; says whether it was anything new that another attempt could use.

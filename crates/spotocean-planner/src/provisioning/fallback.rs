@@ -280,7 +280,8 @@ pub(super) fn is_spot(node: &PlacementNode) -> bool {
     capacity_type.map(AsRef::as_ref) == Some(CapacityType::Spot.as_str())
 }
 
-fn over_limit(node: &NewNode) -> impl Iterator<Item = Unplaced> {
+/// The pods of a node that is beyond limits.
+pub(super) fn over_limit(node: &NewNode) -> impl Iterator<Item = Unplaced> {
     left_over(
         node,
         Reason::LimitReached,

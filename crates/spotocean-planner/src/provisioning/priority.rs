@@ -1,11 +1,11 @@
 //! Who goes first where limits are short.
 //!
 //! Limits leave pods out that fit together only in part. All pods are asked
-//! for at once, which is the cheapest; only where limits leave out a pod while
-//! one of lower priority is bought for, the higher priorities are planned
-//! first and stand, and the lower ones are planned with what limits then
-//! leave. As many priorities as agree with each other are planned together,
-//! found by bisection. Headroom is below all pods.
+//! for at once, which is the cheapest, and the solver spends limits by priority.
+//! Where even so limits leave out a pod while one of lower priority is bought
+//! for, the priorities down to the one left out are planned alone. If that serves
+//! more of them, it stands, and the lower ones are planned with what limits then
+//! leave; if not, they were in nobody's way. Headroom is below all pods.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +16,13 @@ use spotocean_solver::problem::PendingPod;
 use spotocean_solver::solution::{NewNode, Reason, Solution, Unplaced};
 
 use super::Pass;
-use super::fallback::Standing;
+use super::fallback::{Standing, over_limit};
 use super::headroom::is_unit;
 use super::supply::Supply;
 use super::ties::Tie;
+
+/// Questions to the solver after which nodes are given up instead of asking again.
+const SOLVES_MAX: usize = 8;
 
 /// What goes first: a pod by its priority, headroom after all pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,18 +82,13 @@ impl Ranks {
         ranks.min().copied()
     }
 
-    /// All ranks, the highest first.
-    fn ladder(&self) -> Vec<Rank> {
-        let distinct: BTreeSet<Rank> = self.by_key.values().copied().collect();
-        distinct.into_iter().rev().collect()
-    }
-
     fn shares_limits(&self, a: &PoolKey, b: &PoolKey) -> bool {
         a == b || (a.ocean == b.ocean && self.limited.contains(&a.ocean))
     }
 
-    /// Whether limits leave out what goes before something that is bought for within the same limits.
-    fn is_inverted(&self, solution: &Solution) -> bool {
+    /// The highest rank of which limits leave something out while within the same limits something is bought for
+    /// what comes after it.
+    fn clash(&self, solution: &Solution) -> Option<Rank> {
         let over = over_limits(&solution.unplaced);
         let over: BTreeMap<&PoolKey, Rank> = over
             .filter_map(|(unplaced, pool)| Some((pool, *self.by_key.get(&unplaced.pod)?)))
@@ -99,12 +97,48 @@ impl Ranks {
                 *own = rank.max(*own);
                 highest
             });
-        solution.new_nodes.iter().any(|node| {
-            self.last_of(node).is_some_and(|last| {
-                let mut left_out = over.iter();
-                left_out.any(|(pool, rank)| *rank > last && self.shares_limits(pool, &node.pool))
-            })
-        })
+        let clashes = over.into_iter().filter(|(pool, rank)| {
+            let mut nodes = solution.new_nodes.iter();
+            nodes.any(|node| self.is_after(node, *rank) && self.shares_limits(pool, &node.pool))
+        });
+        clashes.map(|(_, rank)| rank).max()
+    }
+
+    /// Whether some of a node's pods come after this rank.
+    fn is_after(&self, node: &NewNode, rank: Rank) -> bool {
+        self.last_of(node).is_some_and(|last| last < rank)
+    }
+
+    /// Gives up nodes until limits leave nothing out for the sake of what comes after it.
+    fn give_up(&self, solution: &mut Solution) {
+        while let Some(rank) = self.clash(solution) {
+            let over = over_limits(&solution.unplaced);
+            let pools: BTreeSet<PoolKey> = over
+                .filter(|(unplaced, _)| self.by_key.get(&unplaced.pod) == Some(&rank))
+                .map(|(_, pool)| pool.clone())
+                .collect();
+            let nodes = std::mem::take(&mut solution.new_nodes);
+            let (given_up, kept): (Vec<NewNode>, Vec<NewNode>) = nodes.into_iter().partition(|node| {
+                let mut pools = pools.iter();
+                self.is_after(node, rank) && pools.any(|pool| self.shares_limits(pool, &node.pool))
+            });
+            solution.new_nodes = kept;
+            solution.forgo(given_up.iter().flat_map(|node| &node.pods));
+            solution.unplaced.extend(given_up.iter().flat_map(over_limit));
+        }
+    }
+
+    /// Whether an answer leaves out no more than another down to this rank, and nothing higher.
+    fn serves_as_many(&self, own: &Solution, other: &Solution, down_to: Rank) -> bool {
+        let left = |solution: &Solution| {
+            let unplaced = solution.unplaced.iter();
+            let ranks = unplaced.filter_map(|unplaced| self.by_key.get(&unplaced.pod));
+            let mut ranks: Vec<Rank> = ranks.copied().filter(|rank| *rank >= down_to).collect();
+            ranks.sort_unstable_by_key(|rank| Reverse(*rank));
+            ranks
+        };
+        let (own, other) = (left(own), left(other));
+        own.len() <= other.len() && own.iter().zip(&other).all(|(own, other)| own <= other)
     }
 
     /// Says of what limits leave out that others went first, where they did.
@@ -150,51 +184,39 @@ impl Pass<'_> {
         ranks: &Ranks,
         mut standing: Standing,
     ) -> Solution {
-        let ladder = ranks.ladder();
-        let mut ladder = ladder.as_slice();
-        while ladder.len() > 1 {
-            let whole = self.solve_beside(supplies, pods.clone(), &standing);
-            if !ranks.is_inverted(&whole) {
-                standing.add(whole, std::mem::take(&mut pods));
-                break;
+        let mut solves = 0;
+        while !pods.is_empty() {
+            let mut whole = self.solve_beside(supplies, pods.clone(), &standing);
+            solves += 1;
+            let mut clash = ranks.clash(&whole);
+            if clash.is_some() && solves >= SOLVES_MAX {
+                ranks.give_up(&mut whole);
+                clash = None;
             }
-            let (count, solution) = self.agreeing(supplies, &pods, &standing, (ranks, ladder));
-            let (first, rest) = parted(pods, ladder[count - 1]);
-            standing.add(solution, first);
-            (pods, ladder) = (rest, &ladder[count..]);
-        }
-        if !pods.is_empty() {
-            let last = self.solve_beside(supplies, std::mem::take(&mut pods), &standing);
-            standing.add(last, Vec::new());
+            let mut part = None;
+            while let Some(down_to) = clash {
+                let own = pods.iter().filter(|pending| Rank::of(pending) >= down_to);
+                let mut solution = self.solve_beside(supplies, own.cloned().collect(), &standing);
+                solves += 1;
+                if solves >= SOLVES_MAX {
+                    ranks.give_up(&mut solution);
+                }
+                clash = ranks.clash(&solution);
+                part = Some((down_to, solution));
+            }
+            match part {
+                Some((down_to, part)) if !ranks.serves_as_many(&whole, &part, down_to) => {
+                    let (first, rest) = parted(pods, down_to);
+                    standing.add(part, first);
+                    pods = rest;
+                }
+                // Pods of lower ranks are where they are in nobody's way.
+                _ => standing.add(whole, std::mem::take(&mut pods)),
+            }
         }
         let mut solution = standing.solution;
         ranks.explain(&mut solution);
         solution
-    }
-
-    /// The most of the highest ranks that can be planned together, and their plan. All of `ladder` cannot; one can.
-    fn agreeing(
-        &self,
-        supplies: &[&Supply],
-        pods: &[PendingPod],
-        standing: &Standing,
-        (ranks, ladder): (&Ranks, &[Rank]),
-    ) -> (usize, Solution) {
-        let plan = |count: usize| {
-            let down_to = ladder[count - 1];
-            let own = pods.iter().filter(|pending| Rank::of(pending) >= down_to);
-            self.solve_beside(supplies, own.cloned().collect(), standing)
-        };
-        let (mut agree, mut clash, mut best) = (1, ladder.len(), None);
-        while clash - agree > 1 {
-            let middle = usize::midpoint(agree, clash);
-            let solution = plan(middle);
-            match ranks.is_inverted(&solution) {
-                true => clash = middle,
-                false => (agree, best) = (middle, Some(solution)),
-            }
-        }
-        (agree, best.unwrap_or_else(|| plan(agree)))
     }
 }
 

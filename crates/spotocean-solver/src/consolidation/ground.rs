@@ -210,7 +210,7 @@ impl<'e> Ground<'e> {
                 lot
             })
             .collect();
-        let worth = Worth::of(&model, &lots, Reach::First, Measure::Cost);
+        let worth = Worth::of(&model, &lots, Reach::First, Measure::Weight);
         let mut ground = Self {
             estate,
             is_about_mates: (0..model.classes.len())

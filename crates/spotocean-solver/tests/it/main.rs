@@ -12,6 +12,7 @@ mod fixtures;
 mod generator;
 mod highs;
 mod laws;
+mod limits;
 mod offers;
 mod oracles;
 mod predicates;

@@ -149,7 +149,7 @@ fn what_the_brake_lets_through_is_for_the_highest_priority() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Nothing is bought for a pod in the place of one of higher priority: without all lower ones, as many are left.
+    /// Nothing is bought for a pod in the place of one of higher priority: without all lower ones, no fewer are left.
     #[test]
     fn no_pod_waits_for_the_sake_of_a_lower_one(
         sizes in prop::collection::vec((0_i32..3, 200_i64..15_000, prop::option::of(prop::bool::ANY)), 1..12),
@@ -193,7 +193,7 @@ proptest! {
             let upper: Vec<Pod> = upper.cloned().collect();
             let alone = planned(ocean(), upper.clone());
             let waiting = upper.iter().filter(|pod| !served(&all).contains(pod.key.name.as_ref()));
-            prop_assert_eq!(waiting.count(), alone.solution.unplaced.len());
+            prop_assert!(waiting.count() <= alone.solution.unplaced.len());
         }
     }
 }
