@@ -4,7 +4,7 @@
 //! that one node holds is worth more than the node costs. Then any plan costs at
 //! least the sum of all values, less what nodes that are there already hold at
 //! most. Values come from the relaxation ([`crate::column_generation`]) and are
-//! hints; each offer's most is counted anew in integers ([`crate::knapsack`]),
+//! hints; each offer's most is counted anew in integers ([`crate::doubt`]),
 //! and all values are scaled down by the worst offer's excess (Farley 1990), so
 //! that the bound holds at whatever point the relaxation was left.
 //! What is not modelled (affinity, spreads between zones, ports, shared volumes,
@@ -42,23 +42,34 @@ pub(crate) fn certificate(model: &Model<'_>, plan: &Plan<'_>) -> Certificate {
     let counts: Vec<i64> = packing.rows.iter().map(|row| row.count).collect();
     let is_searched = packing.rows.len() <= ROWS_OPTIMISED_MAX;
     let mut work = if is_searched { BOUND_SEARCH_WORK } else { 0 };
-    let proved = hints(model, plan, &packing, &items, &counts)
-        .into_iter()
-        .map(|hint| {
-            let values = scaled(&packing, &counts, &column_generation::fixed(&hint), &mut work);
-            let worth = values.iter().zip(&counts);
-            let worth: i128 = worth
-                .map(|(value, count)| i128::from(*value) * i128::from(*count))
-                .sum();
-            let there = on_sites(model, &packing, &items, &counts, &values);
-            ((worth - there) / i128::from(VALUE_SCALE), values)
-        });
-    let (bound, values) = proved.max_by_key(|(bound, _)| *bound).unwrap_or_default();
+    let mut best: (i128, Vec<i64>) = (0, Vec::new());
+    for hint in hints(model, plan, &packing, &items, &counts) {
+        let values = column_generation::fixed(&hint);
+        // Scaling only lowers, and work spent on what can hardly win is lost to what can.
+        let hoped = worth(&values, &counts) / i128::from(VALUE_SCALE);
+        if !best.1.is_empty() && hoped * 1_000_000 <= best.0 * (1_000_000 + SLACK_PER_MILLION) {
+            continue;
+        }
+        let values = scaled(&packing, &counts, &values, &mut work);
+        let there = on_sites(model, &packing, &items, &counts, &values);
+        let bound = (worth(&values, &counts) - there) / i128::from(VALUE_SCALE);
+        if best.1.is_empty() || bound >= best.0 {
+            best = (bound, values);
+        }
+    }
+    let (bound, values) = best;
     Certificate {
         lower_bound: PricePerHour(i64::try_from(bound.max(0)).unwrap_or(i64::MAX)),
         scale: VALUE_SCALE,
         classes: class_values(model, &reach, &packing, &items, &values),
     }
+}
+
+/// What all pods are worth together.
+fn worth(values: &[i64], counts: &[i64]) -> i128 {
+    let each = values.iter().zip(counts);
+    each.map(|(value, count)| i128::from(*value) * i128::from(*count))
+        .sum()
 }
 
 /// Which cells each class is taken to keep to, and how many of its pods are served.
@@ -240,6 +251,10 @@ fn worst(doubts: &mut Doubts<'_>, floor: (i128, i128), work: &mut u64) -> (i128,
             continue;
         }
         let group = doubts.group(position, most, price);
+        doubts.ask_priced(&group, GRID_WORK, work);
+        if !doubts.bins[position].exceeds(most, price) {
+            continue;
+        }
         doubts.ask(&group, GRID_WORK, work);
         if group.len() > 1 && doubts.bins[position].exceeds(most, price) {
             doubts.ask(&[position], GRID_WORK, work);

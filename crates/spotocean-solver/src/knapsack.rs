@@ -17,7 +17,7 @@ use crate::params::{DOMINATORS_ASKED, DOMINATORS_MAX};
 use crate::relaxed_knapsack::{Kind, RelaxedKnapsack};
 
 /// Fixed point of dimension prices, so that a byte has a price.
-const FRACTION_BITS: u32 = 24;
+pub(crate) const FRACTION_BITS: u32 = 24;
 
 /// The knapsack of one bin.
 #[derive(Clone, Debug)]
@@ -78,6 +78,21 @@ impl<'a> Knapsack<'a> {
     pub(crate) fn bound(&self) -> i128 {
         // Rounded up: whole values are worth whole amounts.
         self.bound >> FRACTION_BITS
+    }
+
+    /// The dimensions whose room is worth most to this bin's pods, dearest first.
+    pub(crate) fn dearest(&self) -> Vec<usize> {
+        let mut dims: Vec<usize> = (0..self.packing.dims).collect();
+        let worth = |dim: &usize| i128::from(self.prices[*dim]) * i128::from(self.free()[*dim]);
+        dims.sort_by_key(|dim| std::cmp::Reverse(worth(dim)));
+        dims
+    }
+
+    /// What so much of some dimensions costs at this bin's prices, fixed point.
+    pub(crate) fn charge(&self, amounts: &[i64], dims: &[usize]) -> i128 {
+        let each = dims.iter();
+        each.map(|dim| i128::from(self.prices[*dim]) * i128::from(amounts[*dim]))
+            .sum()
     }
 
     fn free(&self) -> &'a [i64] {

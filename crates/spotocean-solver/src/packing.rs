@@ -94,6 +94,18 @@ impl Packing {
         &self.menus[self.bins[bin].menu]
     }
 
+    /// The rows with some dimensions only, and no bins.
+    pub(crate) fn projected(&self, dims: &[usize]) -> Self {
+        let sizes = self.sizes.chunks_exact(self.dims.max(1));
+        Self {
+            dims: dims.len(),
+            rows: self.rows.clone(),
+            sizes: sizes.flat_map(|size| dims.iter().map(|dim| size[*dim])).collect(),
+            menus: self.menus.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Leaves out what no row asks for.
     fn drop_idle_dimensions(&mut self) {
         let dims = self.dims;

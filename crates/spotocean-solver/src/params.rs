@@ -73,6 +73,11 @@ pub(crate) const SEARCH_GRID_WORK: u64 = 1_000_000;
 /// States of room in one table at most: memory, of which each takes some 20 bytes.
 pub(crate) const GRID_STATES_MAX: u64 = 1 << 20;
 
+/// Dimensions that a table keeps exactly where others are had at their price: which pods of processors
+/// and memory go together is what fractions tell worst.
+pub(crate) const DIMENSIONS_KEPT: usize = 2;
+/// A dimension with so much room at most is kept too: it takes few states.
+pub(crate) const CELLS_KEPT: i64 = 4;
 /// Bins with up to so many times the room share a table.
 pub(crate) const GROUP_RATIO: i64 = 4;
 
