@@ -46,6 +46,7 @@ mod knapsack;
 mod ledger;
 mod limits;
 mod load;
+mod mend;
 mod model;
 mod offer;
 mod optimise;

@@ -178,6 +178,9 @@ pub(crate) const REPACK_TRIES: usize = 6;
 /// By how much values are shaken, as a fraction.
 pub(crate) const SHAKE: f64 = 0.2;
 
+/// Places looked at where pods change them for those left over.
+pub(crate) const MEND_STEPS: u64 = 5_000_000;
+
 /// Work for one plan, in elementary operations of about a nanosecond.
 pub(crate) const WORK_MAX: u64 = 400_000_000;
 

@@ -7,12 +7,14 @@
 //! others off its node costs least beside pods that keep the same ones off. So
 //! small nodes come first, each takes up pods of one such rule (the one with most
 //! pods left), then pods that rules are about, then those that no rule concerns.
-//! Each is put where [`crate::load`] allows. At the end nodes are filled up with what
+//! Each is put where [`crate::load`] allows. Whom all nodes short of its row keep
+//! off may change places ([`crate::mend`]). At the end nodes are filled up with what
 //! is left over, those first that got fewer pods than the packing has them hold;
 //! what finds no place even so stays an item.
 
 use crate::assign::Item;
 use crate::load::Load;
+use crate::mend;
 use crate::model::Model;
 use crate::pack;
 use crate::packing::{self, Packing};
@@ -27,34 +29,66 @@ pub(crate) fn realise<'p>(
     packing: &Packing,
     lots: &[Lot],
 ) {
-    let mut handing = Handing::of(model, items, packing);
-    let mut nodes = Vec::new();
-    for lot in handing.in_order(lots) {
-        let offer = packing.bins[lot.pattern.bin].offer;
-        let cell = &model.market.cells[model.market.offers[offer].cell];
-        let mut copies = lot.copies;
-        while copies > 0 {
-            let picks = handing.picks(model, items, packing, lot);
-            let repeats = picks.iter().map(|(item, count)| items[*item].left / count).min();
-            let Some(repeats) = repeats.map(|repeats| repeats.min(copies)) else {
-                break;
-            };
-            let source = (cell.pool, cell.capacity_type);
-            let bought = pack::buy(model, plan, items, source, &picks, repeats);
-            if bought == 0 {
-                break;
-            }
-            copies -= bought;
-            let first = plan.nodes.len() - usize::try_from(bought).unwrap_or(0);
-            nodes.extend((first..plan.nodes.len()).map(|node| Bought {
-                node,
-                bin: lot.pattern.bin,
-                is_short: pods(&picks) < pods(&lot.pattern.picks),
-            }));
+    let mut drafts = handed_out(model, items, packing, lots);
+    mend::mend(model, packing, items, &mut drafts);
+    for draft in &drafts {
+        for (item, count) in &draft.picks {
+            items[*item].left += count;
         }
+    }
+    let mut nodes = Vec::new();
+    for equal in drafts.chunk_by(|a, b| (a.bin, &a.picks) == (b.bin, &b.picks)) {
+        let draft = &equal[0];
+        let cell = &model.market.cells[model.market.offers[packing.bins[draft.bin].offer].cell];
+        let source = (cell.pool, cell.capacity_type);
+        let first = plan.nodes.len();
+        let copies = i64::try_from(equal.len()).unwrap_or(i64::MAX);
+        pack::buy(model, plan, items, source, &draft.picks, copies);
+        nodes.extend((first..plan.nodes.len()).map(|node| Bought {
+            node,
+            bin: draft.bin,
+            is_short: !draft.missing.is_empty(),
+        }));
     }
     nodes.sort_by_key(|bought| !bought.is_short);
     fill_up(model, plan, items, packing, &nodes);
+}
+
+/// The lots' nodes with pods of `items`, which are taken off them.
+fn handed_out(model: &Model<'_>, items: &mut [Item], packing: &Packing, lots: &[Lot]) -> Vec<Draft> {
+    let mut handing = Handing::of(model, items, packing);
+    let mut drafts = Vec::new();
+    for lot in handing.in_order(lots) {
+        let mut copies = lot.copies;
+        while copies > 0 {
+            let draft = handing.draft(model, items, packing, lot);
+            let repeats = draft
+                .picks
+                .iter()
+                .map(|(item, count)| items[*item].left / count)
+                .min();
+            let Some(repeats) = repeats.map(|repeats| repeats.min(copies)) else {
+                break;
+            };
+            for (item, count) in &draft.picks {
+                items[*item].left -= count * repeats;
+            }
+            drafts.extend((0..repeats).map(|_| draft.clone()));
+            copies -= repeats;
+        }
+    }
+    drafts
+}
+
+/// A node to buy for a pattern.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    /// The pattern's.
+    pub(crate) bin: usize,
+    /// Items and how many pods of each.
+    pub(crate) picks: Vec<(usize, i64)>,
+    /// Rows of which the pattern has so many pods more.
+    pub(crate) missing: Vec<(usize, i64)>,
 }
 
 /// A node bought for a pattern.
@@ -64,10 +98,6 @@ struct Bought {
     bin: usize,
     /// Whether it got fewer pods than the pattern has.
     is_short: bool,
-}
-
-fn pods(picks: &[(usize, i64)]) -> i64 {
-    picks.iter().map(|(_, count)| count).sum()
 }
 
 /// Fills up nodes with what is left, the largest first: one that is short to what
@@ -191,14 +221,8 @@ impl Handing {
         ordered
     }
 
-    /// Pods for one node of a lot.
-    fn picks(
-        &mut self,
-        model: &Model<'_>,
-        items: &[Item],
-        packing: &Packing,
-        lot: &Lot,
-    ) -> Vec<(usize, i64)> {
+    /// One node of a lot, as far as there are pods for it.
+    fn draft(&mut self, model: &Model<'_>, items: &[Item], packing: &Packing, lot: &Lot) -> Draft {
         let rows = &lot.pattern.picks;
         let is_delicate = rows.iter().any(|(row, _)| packing.rows[*row].is_delicate);
         let mut node = Node {
@@ -219,7 +243,12 @@ impl Handing {
         for ((row, _), wanted) in rows.iter().zip(&mut wanted) {
             node.take(self.rows[*row].left(items), wanted, packing.rows[*row].most);
         }
-        node.picks
+        let missing = rows.iter().zip(wanted).map(|((row, _), wanted)| (*row, wanted));
+        Draft {
+            bin: lot.pattern.bin,
+            picks: node.picks,
+            missing: missing.filter(|(_, wanted)| *wanted > 0).collect(),
+        }
     }
 
     /// The rule of which most pods are left among these rows.

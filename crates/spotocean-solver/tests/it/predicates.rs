@@ -8,7 +8,7 @@ use spotocean_core::pod::NodeTerm;
 use spotocean_core::requirement::Operator;
 use spotocean_core::selector::LabelSelector;
 use spotocean_core::topology::{NodeInclusion, TopologySpread};
-use spotocean_solver::problem::Problem;
+use spotocean_solver::problem::{PendingPod, Problem};
 use spotocean_solver::solution::Solution;
 use spotocean_solver::solve::solve;
 
@@ -686,4 +686,32 @@ fn namespaces_of_affinity() {
         ("all are", ask(&everywhere), (0, 2, 0)),
         ("only those with the label", ask(&team), (0, 1, 0)),
     ]);
+}
+
+/// Pods of one size, by sevens: those of each name are spread over hosts among those of another.
+fn entangled(each: usize) -> Vec<Vec<PendingPod>> {
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let pairs = names
+        .iter()
+        .flat_map(|own| names.iter().map(move |other| (own, other)));
+    let pods = pairs.map(|(own, other)| {
+        let pod = pod(&format!("{own}-{other}"));
+        pod.spread(spread(label::HOSTNAME, other)).times(each)
+    });
+    pods.collect()
+}
+
+#[test]
+fn pods_change_places_for_those_left_over() {
+    // So many types that the packing is all there is: only small nodes are cheap.
+    let small = pool("general").offer("small", "a", 4, 64, 4_000);
+    let types = (5..500).fold(small, |pool, cpu| {
+        pool.offer(&format!("large-{cpu}"), "a", cpu, 64 * cpu, 1_100 * cpu)
+    });
+    for each in [4, 6] {
+        let pods = entangled(each);
+        let pods_in_all: usize = pods.iter().map(Vec::len).sum();
+        let full = problem(pods, vec![types.clone()]);
+        check(&format!("{each} of each"), &full, (0, pods_in_all.div_ceil(4), 0));
+    }
 }
