@@ -86,18 +86,29 @@ impl Ranks {
         a == b || (a.ocean == b.ocean && self.limited.contains(&a.ocean))
     }
 
-    /// The highest rank of which limits leave something out while within the same limits something is bought for
-    /// what comes after it.
-    fn clash(&self, solution: &Solution) -> Option<Rank> {
+    /// The highest rank of which limits leave something out, by pool.
+    fn left_out<'s>(&self, solution: &'s Solution) -> BTreeMap<&'s PoolKey, Rank> {
         let over = over_limits(&solution.unplaced);
-        let over: BTreeMap<&PoolKey, Rank> = over
-            .filter_map(|(unplaced, pool)| Some((pool, *self.by_key.get(&unplaced.pod)?)))
+        over.filter_map(|(unplaced, pool)| Some((pool, *self.by_key.get(&unplaced.pod)?)))
             .fold(BTreeMap::new(), |mut highest, (pool, rank)| {
                 let own = highest.entry(pool).or_insert(rank);
                 *own = rank.max(*own);
                 highest
-            });
-        let clashes = over.into_iter().filter(|(pool, rank)| {
+            })
+    }
+
+    /// The highest rank of which limits leave something out while something is bought for what comes after it: with
+    /// other pods to serve, those of that rank may be spread over pools in another way.
+    fn doubt(&self, solution: &Solution) -> Option<Rank> {
+        let over = self.left_out(solution).into_values();
+        let doubts = over.filter(|rank| solution.new_nodes.iter().any(|node| self.is_after(node, *rank)));
+        doubts.max()
+    }
+
+    /// The highest rank of which limits leave something out while within the same limits something is bought for
+    /// what comes after it.
+    fn clash(&self, solution: &Solution) -> Option<Rank> {
+        let clashes = self.left_out(solution).into_iter().filter(|(pool, rank)| {
             let mut nodes = solution.new_nodes.iter();
             nodes.any(|node| self.is_after(node, *rank) && self.shares_limits(pool, &node.pool))
         });
@@ -188,20 +199,21 @@ impl Pass<'_> {
         while !pods.is_empty() {
             let mut whole = self.solve_beside(supplies, pods.clone(), &standing);
             solves += 1;
-            let mut clash = ranks.clash(&whole);
-            if clash.is_some() && solves >= SOLVES_MAX {
+            let mut doubt = ranks.doubt(&whole);
+            if doubt.is_some() && solves >= SOLVES_MAX {
                 ranks.give_up(&mut whole);
-                clash = None;
+                doubt = None;
             }
             let mut part = None;
-            while let Some(down_to) = clash {
+            while let Some(down_to) = doubt {
                 let own = pods.iter().filter(|pending| Rank::of(pending) >= down_to);
                 let mut solution = self.solve_beside(supplies, own.cloned().collect(), &standing);
                 solves += 1;
+                doubt = ranks.doubt(&solution);
                 if solves >= SOLVES_MAX {
                     ranks.give_up(&mut solution);
+                    doubt = None;
                 }
-                clash = ranks.clash(&solution);
                 part = Some((down_to, solution));
             }
             match part {
