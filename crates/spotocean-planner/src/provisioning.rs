@@ -228,7 +228,7 @@ impl Pass<'_> {
         let (dealt, caps) = self.deal_within_caps(supplies, &solution, allowance);
         let (mut solution, mut made) = (dealt.solution, dealt.lots);
         let reserved = self.reserved.take(&mut solution, &self.snapshot.pods);
-        made.lots.extend(Self::reserved_lots(&reserved));
+        made.lots.extend(reserved::lots(&reserved));
         solution.new_nodes.extend(reserved);
         provision.few_markets.extend(made.few_markets);
         if acts {

@@ -245,7 +245,7 @@ fn tie(pending: &PendingPod) -> Option<(ObjectKey, Tie)> {
 /// Puts nodes first that are for what goes first, and among those whose pods depend on where others are: bought in
 /// parts, such pods are bound where the rest finds no room.
 pub(super) fn sort(nodes: &mut [NewNode], ranks: &Ranks) {
-    nodes.sort_by_key(|node| Reverse((ranks.first_of(node), ranks.tie_of(node))));
+    nodes.sort_by_cached_key(|node| Reverse((ranks.first_of(node), ranks.tie_of(node))));
 }
 
 #[cfg(test)]

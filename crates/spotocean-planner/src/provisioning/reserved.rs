@@ -92,8 +92,15 @@ impl Reserved {
             .count()
     }
 
-    /// Takes the places out of a solution that have pods, as nodes to buy at no cost.
+    /// Takes the places out of a solution, and comes with those that have pods as nodes to buy at no cost.
     pub(super) fn take(&self, solution: &mut Solution, pods: &[Arc<Pod>]) -> Vec<NewNode> {
+        let nodes = self.nodes(solution, pods);
+        solution.existing.retain(|name, _| !self.has(name));
+        nodes
+    }
+
+    /// The places of a solution that have pods, as nodes to buy at no cost.
+    fn nodes(&self, solution: &Solution, pods: &[Arc<Pod>]) -> Vec<NewNode> {
         if self.0.is_empty() {
             return Vec::new();
         }
@@ -110,7 +117,7 @@ impl Reserved {
             .collect();
         let mut nodes = Vec::new();
         for (name, (pool, offer)) in &self.0 {
-            let Some(pods) = solution.existing.remove(name).filter(|pods| !pods.is_empty()) else {
+            let Some(pods) = solution.existing.get(name).filter(|pods| !pods.is_empty()) else {
                 continue;
             };
             let wanted = pods.iter().filter_map(|pod| requests.get(pod));
@@ -120,7 +127,7 @@ impl Reserved {
                 candidates: vec![offer.market().clone()],
                 price: PricePerHour::ZERO,
                 requests: wanted.fold(Resources::default(), |sum, one| sum.plus(one)),
-                pods,
+                pods: pods.clone(),
             });
         }
         nodes
@@ -187,10 +194,10 @@ fn place(snapshot: &Snapshot, supply: &Supply, offer: &Offer, name: &str) -> Pla
 impl Pass<'_> {
     /// Keeps of a solution what limits allow, places in reservations first: the solver took them for nodes that are there.
     pub(super) fn keep_reserved_within(&self, supplies: &[&Supply], solution: &mut Solution) {
-        if self.reserved.used(solution) == 0 {
+        let reserved = self.reserved.nodes(solution, &self.snapshot.pods);
+        if reserved.is_empty() {
             return;
         }
-        let reserved = self.reserved.take(&mut solution.clone(), &self.snapshot.pods);
         let mut whole = Solution {
             new_nodes: reserved,
             ..Solution::default()
@@ -210,25 +217,25 @@ impl Pass<'_> {
             .filter(|node| node.price > PricePerHour::ZERO)
             .collect();
     }
+}
 
-    /// Lots for nodes in reservations: one market each, since elsewhere they would cost.
-    pub(super) fn reserved_lots(nodes: &[NewNode]) -> Vec<(PoolKey, Lot)> {
-        let mut lots: BTreeMap<(&PoolKey, &[_]), Vec<NewNode>> = BTreeMap::new();
-        for node in nodes {
-            lots.entry((&node.pool, &node.candidates))
-                .or_default()
-                .push(node.clone());
-        }
-        let lots = lots.into_iter().map(|((pool, markets), nodes)| {
-            let lot = Lot {
-                capacity_type: CapacityType::OnDemand,
-                markets: markets.to_vec(),
-                nodes,
-            };
-            (pool.clone(), lot)
-        });
-        lots.collect()
+/// Lots for nodes in reservations: one market each, since elsewhere they would cost.
+pub(super) fn lots(nodes: &[NewNode]) -> Vec<(PoolKey, Lot)> {
+    let mut lots: BTreeMap<(&PoolKey, &[_]), Vec<NewNode>> = BTreeMap::new();
+    for node in nodes {
+        lots.entry((&node.pool, &node.candidates))
+            .or_default()
+            .push(node.clone());
     }
+    let lots = lots.into_iter().map(|((pool, markets), nodes)| {
+        let lot = Lot {
+            capacity_type: CapacityType::OnDemand,
+            markets: markets.to_vec(),
+            nodes,
+        };
+        (pool.clone(), lot)
+    });
+    lots.collect()
 }
 
 #[cfg(test)]
