@@ -72,7 +72,7 @@ pub(super) enum Round {
 }
 
 /// What earlier questions of one look have settled.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Standing {
     /// Their answers.
     pub(super) solution: Solution,
@@ -124,7 +124,7 @@ impl Pass<'_> {
             return Solution::default();
         }
         let offers = Offers::of(supplies);
-        let (mut problem, mut ledger) = self.beside(supplies, standing, Round::First, &offers);
+        let (mut problem, mut ledger) = self.beside(supplies, standing, &offers);
         let (pods, held) = undecided::set_apart(pods, &problem.nodes);
         problem.pods = pods;
         let mut solution = self.solve_twice(supplies, problem, &offers, &mut ledger);
@@ -132,15 +132,11 @@ impl Pass<'_> {
         solution
     }
 
-    /// Asks the solver for pods that are not to be on spot, beside what stands already.
-    pub(super) fn solve_on_demand(
-        &self,
-        supplies: &[&Supply],
-        pods: Vec<PendingPod>,
-        standing: &Standing,
-    ) -> Solution {
+    /// Asks the solver for pods that are not to be on spot.
+    pub(super) fn solve_on_demand(&self, supplies: &[&Supply], pods: Vec<PendingPod>) -> Solution {
         let offers = Offers::of(supplies);
-        let (mut problem, mut ledger) = self.beside(supplies, standing, Round::OnDemand, &offers);
+        let mut ledger = Ledger::of(self.snapshot);
+        let mut problem = self.problem(supplies, Vec::new(), Round::OnDemand, &ledger);
         for node in &mut problem.nodes {
             node.accepts_pods &= !is_spot(node);
         }
@@ -153,16 +149,10 @@ impl Pass<'_> {
     }
 
     /// A question without pods, about the cluster as what stands leaves it.
-    fn beside(
-        &self,
-        supplies: &[&Supply],
-        standing: &Standing,
-        round: Round,
-        offers: &Offers<'_>,
-    ) -> (Problem, Ledger) {
+    fn beside(&self, supplies: &[&Supply], standing: &Standing, offers: &Offers<'_>) -> (Problem, Ledger) {
         let mut ledger = Ledger::of(self.snapshot);
         self.keep_within(&mut standing.solution.clone(), offers, &mut ledger);
-        let mut problem = self.problem(supplies, Vec::new(), round, &ledger);
+        let mut problem = self.problem(supplies, Vec::new(), Round::First, &ledger);
         settle(&mut problem, &standing.solution, &standing.pods, offers);
         (problem, ledger)
     }

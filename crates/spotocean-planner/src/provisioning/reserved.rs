@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use spotocean_api::ocean_launch::OceanLaunch;
 use spotocean_api::spot_ocean::{Mode, SpotOcean};
 use spotocean_core::capacity_type::CapacityType;
 use spotocean_core::catalogue::CapacityReservation;
@@ -58,11 +59,12 @@ impl Reserved {
         if !is_fresh || snapshot.catalogue.reservations.is_empty() || !has_one_master(snapshot) {
             return (reserved, nodes);
         }
+        let launches = launches_by_name(snapshot);
         for reservation in &snapshot.catalogue.reservations {
             let Some((supply, offer)) = taker(supplies, reservation) else {
                 continue;
             };
-            for number in 0..free(snapshot, reservation) {
+            for number in 0..free(snapshot, &launches, reservation) {
                 if nodes.len() == PLACES_MAX {
                     break;
                 }
@@ -161,13 +163,16 @@ fn taker<'s>(supplies: &'s [Supply], reservation: &CapacityReservation) -> Optio
 }
 
 /// Room that is left after what we launched since reservations were read.
-fn free(snapshot: &Snapshot, reservation: &CapacityReservation) -> usize {
-    let launches = launches_by_name(snapshot);
+fn free(
+    snapshot: &Snapshot,
+    launches: &BTreeMap<&str, &Arc<OceanLaunch>>,
+    reservation: &CapacityReservation,
+) -> usize {
     let as_of = snapshot.catalogue.reservations_as_of;
     let since = snapshot.ocean_nodes.iter().filter(|own| {
         vocabulary::capacity_type(own.spec.capacity_type) == CapacityType::OnDemand
             && as_of.is_none_or(|as_of| created_at(&own.metadata) >= as_of)
-            && places_of(own, &launches).contains(&reservation.market)
+            && places_of(own, launches).contains(&reservation.market)
     });
     let since = i64::try_from(since.count()).unwrap_or(i64::MAX);
     usize::try_from(reservation.available - since).unwrap_or(0)

@@ -250,7 +250,7 @@ impl Pass<'_> {
         });
         let mut first = match apart.is_empty() {
             true => Solution::default(),
-            false => self.solve_on_demand(supplies, bound_to_pool.collect(), &Standing::default()),
+            false => self.solve_on_demand(supplies, bound_to_pool.collect()),
         };
         let left: BTreeSet<ObjectKey> = first.unplaced.drain(..).map(|unplaced| unplaced.pod).collect();
         let (again, settled): (Vec<_>, Vec<_>) = apart
